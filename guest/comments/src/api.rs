@@ -1,0 +1,152 @@
+//! What is asked of the API, and what it says exists.
+
+use std::rc::Rc;
+
+use sandbar_sdk::http::{Client, MAX_BODY, Pending, Request, Response, Url};
+use sandbar_sdk::{Error, Result};
+
+use crate::rows;
+
+/// More rows than any API has: one that still gives rows this far gives the same ones over and over.
+const MOST_ROWS: u64 = 1 << 48;
+
+/// The comments of one URL.
+#[derive(Clone)]
+pub(crate) struct Api {
+    client: Rc<dyn Client>,
+    url: Url,
+}
+
+/// A page of rows, and what the API says of all of them.
+pub(crate) struct Counted {
+    /// Rows on the page.
+    pub(crate) rows: u64,
+    /// All rows that exist, where the API tells.
+    pub(crate) total: Option<u64>,
+}
+
+impl Api {
+    pub(crate) fn new(client: Rc<dyn Client>, mut url: Url) -> Result<Self> {
+        let wrong = |what: &str| Err(Error::invalid_option("api_url", what));
+        if !matches!(url.scheme(), "http" | "https") {
+            return wrong("is neither an http nor an https URL");
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return wrong("has a user or a password, which belong into the pipeline's grants");
+        }
+        if url
+            .query_pairs()
+            .any(|(name, _)| matches!(&*name, "_start" | "_limit"))
+        {
+            return wrong("has a _start or a _limit of its own");
+        }
+        url.set_fragment(None);
+        Ok(Self { client, url })
+    }
+
+    /// Asks for `limit` rows from `start` on.
+    pub(crate) fn send(&self, start: u64, limit: u64) -> Result<Pending> {
+        let mut url = self.url.clone();
+        url.query_pairs_mut()
+            .append_pair("_start", &start.to_string())
+            .append_pair("_limit", &limit.to_string());
+        self.client
+            .send(&Request::get(url).header("accept", "application/json"))
+    }
+
+    /// Counts the rows that exist from `start` on, up to `limit` of them.
+    pub(crate) fn count(&self, start: u64, limit: u64) -> Result<Counted> {
+        let response = self.send(start, limit)?.wait()?.error_for_status()?;
+        let total = total(&response)?;
+        let request = response.request().to_owned();
+        let rows = rows::count(&response.bytes(MAX_BODY)?, start, limit, &request)?;
+        Ok(Counted { rows, total })
+    }
+
+    /// The end of what exists from `start` on, or `most` when there is more. `start` when there is nothing.
+    pub(crate) fn latest(&self, start: u64, most: u64) -> Result<u64> {
+        if most <= start {
+            return Ok(start);
+        }
+        let counted = self.count(start, 1)?;
+        let exist = match counted.total {
+            Some(total) if total <= start && counted.rows > 0 => {
+                let url = &self.url;
+                return Err(Error::malformed(format_args!(
+                    "{url} says that {total} rows exist and has row {start}"
+                )));
+            }
+            Some(total) => total,
+            None if counted.rows == 0 => return self.nothing_from(start),
+            None => return self.probe(start, most),
+        };
+        if exist < start {
+            return Err(self.lost(start, &format!("only {exist} rows exist")));
+        }
+        Ok(exist.min(most))
+    }
+
+    /// Without a total, an empty page means the end only if the row before it is there.
+    fn nothing_from(&self, start: u64) -> Result<u64> {
+        if start == 0 || self.exists(start - 1)? {
+            return Ok(start);
+        }
+        Err(self.lost(start, &format!("row {} does not exist", start - 1)))
+    }
+
+    /// Without a total, finds the end by asking for single rows: the last one that may be taken, then ever
+    /// further from `start`, then in between. Row `start` exists, and `most` lies behind it.
+    fn probe(&self, start: u64, most: u64) -> Result<u64> {
+        let bound = most.min(start.saturating_add(MOST_ROWS));
+        let (mut there, mut gone, mut step) = (start, bound, 1);
+        if bound == most {
+            if most - start == 1 || self.exists(most - 1)? {
+                return Ok(most);
+            }
+            gone = most - 1;
+        }
+        while step < gone - there {
+            if self.exists(there + step)? {
+                (there, step) = (there + step, step * 2);
+            } else {
+                gone = there + step;
+            }
+        }
+        while gone - there > 1 {
+            let middle = there + (gone - there) / 2;
+            if self.exists(middle)? {
+                there = middle;
+            } else {
+                gone = middle;
+            }
+        }
+        if gone < bound || bound == most {
+            return Ok(gone);
+        }
+        Err(Error::malformed(format_args!(
+            "{} has rows without end: there is one at {there}",
+            self.url
+        )))
+    }
+
+    fn exists(&self, row: u64) -> Result<bool> {
+        Ok(self.count(row, 1)?.rows > 0)
+    }
+
+    fn lost(&self, start: u64, why: &str) -> Error {
+        Error::offset_lost(format_args!("offset {start} is gone at {}: {why}", self.url))
+    }
+}
+
+fn total(response: &Response) -> Result<Option<u64>> {
+    let Some(value) = response.header("x-total-count") else {
+        return Ok(None);
+    };
+    let total = value.parse().map_err(|_| {
+        let request = response.request();
+        Error::malformed(format_args!(
+            "{request} gave an X-Total-Count of \"{value}\", which is no number of rows"
+        ))
+    })?;
+    Ok(Some(total))
+}

@@ -1,0 +1,138 @@
+//! Where a micro-batch ends, with and without a total count.
+
+use sandbar_sdk::{Error, ReadLimit, Result, Source};
+
+use super::remote::{Remote, at, max_rows};
+
+#[test]
+fn c5_a_total_is_asked_once_and_bounds_the_end() {
+    let remote = Remote::with_rows(25);
+    let comments = remote.comments("");
+    assert_eq!(
+        comments.latest_offset(&at(20), None, max_rows(10)).unwrap(),
+        at(25)
+    );
+    assert_eq!(remote.asked(), [(20, 1)]);
+    assert_eq!(
+        comments.latest_offset(&at(20), None, max_rows(3)).unwrap(),
+        at(23)
+    );
+    assert_eq!(
+        comments.latest_offset(&at(25), None, max_rows(3)).unwrap(),
+        at(25)
+    );
+    assert_eq!(
+        comments
+            .latest_offset(&at(0), None, ReadLimit::default())
+            .unwrap(),
+        at(25)
+    );
+    assert_eq!(comments.latest_offset(&at(0), None, max_rows(0)).unwrap(), at(0));
+}
+
+#[test]
+fn c5_the_smaller_limit_wins() {
+    let comments = Remote::with_rows(100).comments(r#","rows_per_batch":10"#);
+    assert_eq!(
+        comments.latest_offset(&at(0), None, max_rows(20)).unwrap(),
+        at(10)
+    );
+    assert_eq!(comments.latest_offset(&at(0), None, max_rows(5)).unwrap(), at(5));
+}
+
+#[test]
+fn c5_who_asks_without_a_limit_learns_the_end_of_everything() {
+    let comments = Remote::with_rows(100).comments(r#","rows_per_batch":10"#);
+    let all = ReadLimit::default();
+    assert_eq!(comments.latest_offset(&at(0), None, all).unwrap(), at(100));
+}
+
+#[test]
+fn c5_a_pinned_end_needs_no_request() {
+    let remote = Remote::with_rows(25);
+    let comments = remote.comments(r#","rows_per_batch":10"#);
+    let latest = |start: u64| {
+        comments
+            .latest_offset(&at(start), Some(&at(22)), max_rows(100_000))
+            .unwrap()
+    };
+    assert_eq!(
+        [latest(0), latest(10), latest(20), latest(22)],
+        [at(10), at(20), at(22), at(22)]
+    );
+    assert_eq!(remote.asked(), []);
+}
+
+#[test]
+fn c5_without_a_total_single_rows_tell_the_end() {
+    let remote = Remote::with_rows(0);
+    remote.hide_total();
+    let comments = remote.comments("");
+    for rows in [0, 1, 2, 3, 7, 25, 64, 1000] {
+        remote.set_rows(rows);
+        for start in [0, 1, 6, 24, 25, 63, 999, 1000]
+            .into_iter()
+            .filter(|start| *start <= rows)
+        {
+            let end = |limit| comments.latest_offset(&at(start), None, limit).unwrap().current;
+            assert_eq!(end(ReadLimit::default()), rows, "from {start} of {rows}");
+            for most in [1, 2, 3, 10, 100] {
+                assert_eq!(
+                    end(max_rows(most)),
+                    rows.min(start + most),
+                    "{most} from {start} of {rows}"
+                );
+            }
+            remote.asked();
+            end(ReadLimit::default());
+            assert!(remote.asked().len() <= 24);
+        }
+    }
+}
+
+#[test]
+fn a_position_beyond_the_data_is_lost() {
+    let remote = Remote::with_rows(25);
+    let comments = remote.comments("");
+    let lost =
+        |why: &str| Error::offset_lost(format_args!("offset 30 is gone at http://api/comments: {why}"));
+    let latest = || comments.latest_offset(&at(30), None, ReadLimit::default());
+    assert_eq!(latest().unwrap_err(), lost("only 25 rows exist"));
+    remote.hide_total();
+    assert_eq!(latest().unwrap_err(), lost("row 29 does not exist"));
+}
+
+#[test]
+fn a_total_that_is_none_is_malformed() {
+    let remote = Remote::with_rows(25);
+    remote.hide_total();
+    let comments = remote.comments("");
+    let with_total = |total: &'static str| -> Result<_> {
+        remote.fail(move |_, _, response| Ok(response.with_header("x-total-count", total)));
+        comments.latest_offset(&at(20), None, ReadLimit::default())
+    };
+    let request = "GET http://api/comments?_start=20&_limit=1";
+    let message = format!("{request} gave an X-Total-Count of \"many\", which is no number of rows");
+    assert_eq!(with_total("many").unwrap_err(), Error::Malformed(message));
+    assert!(matches!(with_total("-1"), Err(Error::Malformed(_))));
+    let message = "http://api/comments says that 1 rows exist and has row 20";
+    assert_eq!(with_total("1").unwrap_err(), Error::malformed(message));
+    assert_eq!(with_total("25").unwrap(), at(25));
+}
+
+#[test]
+fn c10_rows_without_end_are_malformed() {
+    let remote = Remote::with_rows(u64::MAX);
+    remote.hide_total();
+    let comments = remote.comments("");
+    let error = comments
+        .latest_offset(&at(5), None, ReadLimit::default())
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("malformed: http://api/comments has rows without end"),
+        "{error}"
+    );
+    assert!(remote.asked().len() < 120);
+}

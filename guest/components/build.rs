@@ -1,0 +1,155 @@
+//! Compiles the guests with a cargo of its own, and puts the components into `OUT_DIR`.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const TARGET: &str = "wasm32-wasip2";
+
+/// Crates of guests, and the names that their components have here.
+const GUESTS: [(&str, &str); 1] = [("sandbar-comments", "comments")];
+
+/// What decides about the components, from the root of the workspace.
+const INPUTS: [&str; 8] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    "rust-toolchain.toml",
+    "wit/v0.1",
+    "guest/sdk/Cargo.toml",
+    "guest/sdk/src",
+    "guest/comments/Cargo.toml",
+    "guest/comments/src",
+];
+
+fn main() {
+    if let Err(message) = build() {
+        for line in message.lines() {
+            println!("cargo::error={line}");
+        }
+    }
+}
+
+fn build() -> Result<(), String> {
+    let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")?).join("../..");
+    for input in INPUTS {
+        println!("cargo::rerun-if-changed={}", root.join(input).display());
+    }
+    println!("cargo::rerun-if-changed=build.rs");
+    ensure_target()?;
+
+    let out = PathBuf::from(variable("OUT_DIR")?);
+    let target = target_folder(&out);
+    compile(&root, &target)?;
+    for (package, name) in GUESTS {
+        let built = target
+            .join(TARGET)
+            .join("guest")
+            .join(package.replace('-', "_"))
+            .with_extension("wasm");
+        let copied = out.join(name).with_extension("wasm");
+        fs::copy(&built, &copied).map_err(|error| format!("no component at {}: {error}", built.display()))?;
+    }
+    Ok(())
+}
+
+/// One folder beside those of the profiles: with the outer one the inner cargo would wait for its lock for ever,
+/// and with one per profile all would be compiled again for each.
+fn target_folder(out: &Path) -> PathBuf {
+    let outer = out
+        .ancestors()
+        .find(|folder| folder.join("CACHEDIR.TAG").is_file());
+    outer.unwrap_or(out).join("guests")
+}
+
+fn compile(root: &Path, target: &Path) -> Result<(), String> {
+    let mut cargo = clean(&variable("CARGO")?);
+    cargo.current_dir(root).env("CARGO_TARGET_DIR", target);
+    cargo.args(["build", "--locked", "--profile", "guest", "--target", TARGET]);
+    for (package, _) in GUESTS {
+        cargo.args(["--package", package]);
+    }
+    let status = cargo
+        .status()
+        .map_err(|error| format!("cargo can't be started for the guests: {error}"))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(format!(
+        "the guests do not compile for {TARGET} ({status}); what the compiler said stands above"
+    ))
+}
+
+/// Where toolchains come with all targets, this asks once and does nothing.
+fn ensure_target() -> Result<(), String> {
+    if has_target()? {
+        return Ok(());
+    }
+    let added = clean("rustup").args(["target", "add", TARGET]).status();
+    if added.is_ok_and(|status| status.success()) && has_target()? {
+        return Ok(());
+    }
+    Err(format!(
+        "the guests need the target {TARGET}, which is not installed\ntype: rustup target add {TARGET}"
+    ))
+}
+
+fn has_target() -> Result<bool, String> {
+    let rustc = variable("RUSTC")?;
+    let output = clean(&rustc)
+        .args(["--print", "target-libdir", "--target", TARGET])
+        .output();
+    let output = output.map_err(|error| format!("{rustc} can't be started: {error}"))?;
+    let folder = String::from_utf8_lossy(&output.stdout);
+    Ok(output.status.success() && Path::new(folder.trim()).is_dir())
+}
+
+/// A command without what the outer cargo set for this script, and without what would make the guests depend on
+/// how the workspace is built: flags and wrappers, as those of `cargo clippy`, compile them again and differently.
+fn clean(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in env::vars_os() {
+        if is_of_the_outer_build(&name) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn is_of_the_outer_build(name: &OsStr) -> bool {
+    const NAMES: [&str; 18] = [
+        "CARGO_BUILD_RUSTFLAGS",
+        "CARGO_BUILD_TARGET",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_INCREMENTAL",
+        "CARGO_PRIMARY_PACKAGE",
+        "CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS",
+        "CLIPPY_ARGS",
+        "DEBUG",
+        "HOST",
+        "OPT_LEVEL",
+        "OUT_DIR",
+        "PROFILE",
+        "RUSTC",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "RUSTC_WRAPPER",
+        "RUSTDOC",
+        "RUSTFLAGS",
+        "TARGET",
+    ];
+    const PREFIXES: [&str; 6] = [
+        "CARGO_CFG_",
+        "CARGO_FEATURE_",
+        "CARGO_MANIFEST_",
+        "CARGO_PKG_",
+        "CARGO_PROFILE_",
+        "DEP_",
+    ];
+    let name = name.to_string_lossy();
+    NAMES.contains(&&*name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+fn variable(name: &str) -> Result<String, String> {
+    env::var(name).map_err(|error| format!("cargo gave no usable {name}: {error}"))
+}

@@ -1,0 +1,139 @@
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Reads REST APIs into Delta tables, exactly once, with connectors that can reach nothing but what you grant.
+#[derive(Debug, Parser)]
+#[command(name = "sandbar", version, max_term_width = 100)]
+pub(crate) struct Arguments {
+    /// Say more on stderr: -v what happens, -vv every step. RUST_LOG, if set, decides instead.
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub(crate) verbose: u8,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show it all with nothing to set up: an API, a sandboxed connector, a Delta table, growth, a second run.
+    Demo(DemoArguments),
+    /// Serve the demo's comments API in the foreground, for documentation, benchmarks and tests.
+    DemoApi(DemoApiArguments),
+    /// Run pipelines until stopped, until what exists is read, or for one micro-batch.
+    Run(RunArguments),
+    /// Find out everything that can be known without reading data.
+    Check(FilesArguments),
+    /// Show what a component is and what it can reach.
+    Inspect(InspectArguments),
+    /// Read rows and print them; write nothing anywhere.
+    Preview(PreviewArguments),
+    /// Show where pipelines stand.
+    Status(FilesArguments),
+    /// Set where the next micro-batch starts.
+    Reset(ResetArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// Comments that the API has at first.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    pub(crate) rows: u64,
+    /// Where the table, the checkpoint location and the pipeline file go.
+    #[arg(long, default_value = "sandbar-demo")]
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoApiArguments {
+    /// Comments at the start.
+    #[arg(long, default_value_t = 500)]
+    pub(crate) rows: u64,
+    /// Port on 127.0.0.1; 0 picks a free one. The URL is printed.
+    #[arg(long, default_value_t = 3000)]
+    pub(crate) port: u16,
+    /// Milliseconds that every answer takes.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) latency_ms: u64,
+    /// Comments that appear per second.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) grow: f64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    /// Pipeline files.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Read what exists now, then end.
+    #[arg(long, conflicts_with = "once")]
+    pub(crate) available_now: bool,
+    /// Read one micro-batch, then end.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// How to show progress.
+    #[arg(long, value_enum, default_value_t = ProgressFormat::Auto)]
+    pub(crate) progress: ProgressFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressFormat {
+    /// A line that moves on a terminal, nothing elsewhere.
+    Auto,
+    /// One JSON line per micro-batch on stdout.
+    Json,
+    /// Nothing.
+    None,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FilesArguments {
+    /// Pipeline files.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Print one JSON line per pipeline on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArguments {
+    /// A built-in component, such as `comments`, or a path to a .wasm file.
+    pub(crate) component: String,
+    /// Print one JSON document on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PreviewArguments {
+    /// The pipeline file.
+    pub(crate) file: PathBuf,
+    /// How many rows.
+    #[arg(long, default_value_t = 10)]
+    pub(crate) rows: u64,
+    /// How to print them.
+    #[arg(long, value_enum, default_value_t = RowFormat::Table)]
+    pub(crate) format: RowFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RowFormat {
+    /// A table for people.
+    Table,
+    /// One JSON object per line.
+    Json,
+    /// Comma-separated values with a header.
+    Csv,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResetArguments {
+    /// The pipeline file.
+    pub(crate) file: PathBuf,
+    /// The offset, as JSON: '{"current": 20}' for comments.
+    #[arg(long, value_name = "JSON")]
+    pub(crate) to_offset: String,
+    /// Don't ask.
+    #[arg(long)]
+    pub(crate) yes: bool,
+}

@@ -1,0 +1,90 @@
+//! The `sandbar` program. What it does is in `sandbar-runtime`; here are arguments, output and exit codes.
+
+mod args;
+mod commands;
+mod demo_api;
+mod log;
+mod output;
+mod progress;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use miette::MietteHandlerOpts;
+use sandbar_runtime::RuntimeError;
+
+use crate::args::{Arguments, Command};
+
+// Memory after thousands of commits stays a fraction of what the system's allocator keeps.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+enum CliError {
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// The command line asks for something that makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    #[error("{context}: {source}")]
+    Io {
+        context: String,
+        #[source]
+        source: std::io::Error,
+    },
+    /// Everything about it was said already.
+    #[error("failed")]
+    Reported,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    log::start(arguments.verbose);
+    // Snippets of pipeline files hold lines that are meant to be copied: they must not be wrapped.
+    let _ = miette::set_hook(Box::new(|_| {
+        Box::new(MietteHandlerOpts::new().wrap_lines(false).break_words(false).build())
+    }));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => {
+            let outcome = runtime.block_on(execute(arguments.command));
+            // A reader that hangs in a blocking call must not keep the program from ending.
+            runtime.shutdown_background();
+            outcome
+        }
+        Err(source) => Err(CliError::Io {
+            context: "the program can't start its threads".into(),
+            source,
+        }),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => report(e),
+    }
+}
+
+async fn execute(command: Command) -> Result<(), CliError> {
+    match command {
+        Command::Demo(arguments) => commands::demo::execute(arguments).await,
+        Command::DemoApi(arguments) => commands::demo_api::execute(arguments).await,
+        Command::Run(arguments) => commands::run::execute(arguments).await,
+        Command::Check(arguments) => commands::check::execute(arguments).await,
+        Command::Inspect(arguments) => commands::inspect::execute(arguments).await,
+        Command::Preview(arguments) => commands::preview::execute(arguments).await,
+        Command::Status(arguments) => commands::status::execute(arguments).await,
+        Command::Reset(arguments) => commands::reset::execute(arguments).await,
+    }
+}
+
+/// Says what went wrong and picks the exit status: 1 the run failed, 2 the command line, file or options.
+fn report(error: CliError) -> ExitCode {
+    let code = match &error {
+        CliError::Usage(_) => 2,
+        CliError::Runtime(e) if e.is_configuration() => 2,
+        _ => 1,
+    };
+    commands::show_error(error);
+    ExitCode::from(code)
+}

@@ -1,0 +1,128 @@
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use sandbar_runtime::{BatchId, BatchReport, Offset, ProgressSink, Silent};
+use serde_json::json;
+
+use crate::args::ProgressFormat;
+use crate::output::{count, print_json};
+
+/// Makes the progress sinks of one run.
+pub(crate) struct ProgressOutput {
+    format: ProgressFormat,
+    bars: MultiProgress,
+}
+
+impl ProgressOutput {
+    pub(crate) fn new(format: ProgressFormat) -> Self {
+        Self {
+            format,
+            bars: MultiProgress::new(),
+        }
+    }
+
+    /// A sink for one pipeline.
+    pub(crate) fn sink(&self, pipeline: &str) -> Arc<dyn ProgressSink> {
+        match self.format {
+            ProgressFormat::Json => Arc::new(JsonLines {
+                pipeline: pipeline.to_owned(),
+            }),
+            ProgressFormat::Auto if std::io::stderr().is_terminal() => {
+                Arc::new(Line::new(pipeline, &self.bars))
+            }
+            _ => Silent::shared(),
+        }
+    }
+}
+
+/// One JSON line per micro-batch.
+struct JsonLines {
+    pipeline: String,
+}
+
+impl ProgressSink for JsonLines {
+    fn committed(&self, report: &BatchReport) {
+        let ms = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
+        let (times, usage) = (&report.times, &report.usage);
+        print_json(&json!({
+            "pipeline": self.pipeline,
+            "batch": report.batch,
+            "start": report.start,
+            "end": report.end,
+            "latest": report.latest,
+            "rows": report.rows,
+            "files": report.files,
+            "bytes": report.bytes,
+            "table_version": report.table_version,
+            "requests": usage.requests,
+            "response_bytes": usage.response_bytes,
+            "peak_memory": usage.peak_memory,
+            "milliseconds": {
+                "plan": ms(times.plan),
+                "read": ms(times.read),
+                "guest": ms(usage.guest),
+                "decode": ms(usage.decode),
+                "encode": ms(times.encode),
+                "commit": ms(times.commit),
+                "acknowledge": ms(times.acknowledge),
+                "total": ms(times.total),
+            },
+        }));
+    }
+}
+
+/// One line that moves, for each pipeline.
+struct Line {
+    bar: ProgressBar,
+    rows: AtomicU64,
+}
+
+impl Line {
+    fn new(pipeline: &str, bars: &MultiProgress) -> Self {
+        let bar = bars.add(ProgressBar::new_spinner());
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix}  {msg}  {elapsed}") {
+            bar.set_style(style);
+        }
+        bar.set_prefix(pipeline.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self {
+            bar,
+            rows: AtomicU64::new(0),
+        }
+    }
+
+    fn show(&self, rest: &str) {
+        let rows = count(self.rows.load(Ordering::Relaxed));
+        self.bar.set_message(format!("{rows} rows  {rest}"));
+    }
+}
+
+impl ProgressSink for Line {
+    fn started(&self, last: BatchId, offset: &Offset) {
+        self.show(&format!("after batch {last} at {offset}"));
+    }
+
+    fn committed(&self, report: &BatchReport) {
+        self.rows.fetch_add(report.rows, Ordering::Relaxed);
+        let latest = report.latest.as_ref().map(|latest| format!(" of {latest}"));
+        let latest = latest.unwrap_or_default();
+        self.show(&format!("batch {} at {}{latest}", report.batch, report.end));
+    }
+
+    fn nothing_new(&self, offset: &Offset) {
+        self.show(&format!("nothing new at {offset}"));
+    }
+
+    fn retrying(&self, failures: u32, pause: Duration, message: &str) {
+        self.show(&format!("try {failures} failed, next in {pause:.1?}: {message}"));
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

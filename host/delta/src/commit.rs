@@ -1,0 +1,245 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use delta_kernel::engine::arrow_data::ArrowEngineData;
+use delta_kernel::transaction::{CommitResult, UpdateTableOperation};
+use delta_kernel::{KernelError, SnapshotRef};
+use sandbar_pipeline::{BatchId, MicroBatch, SinkError};
+
+use crate::engine::{ENGINE_INFO, Table, committer};
+use crate::error::{kernel_error, store_error};
+use crate::plan::{Plan, already_exists};
+use crate::stage::DeltaStaged;
+use crate::txn::{Note, Progress, app_id, domain, has_domain_metadata, last_committed, to_json};
+
+/// Commits of others that may get in the way of one of ours.
+const MAX_ATTEMPTS: u32 = 50;
+
+/// One micro-batch on its way into the log.
+pub(crate) struct Commit {
+    staged: Option<DeltaStaged>,
+    /// How to create the table if it is missing.
+    plan: Arc<Plan>,
+    pub(crate) pipeline: String,
+    pub(crate) batch: BatchId,
+    version: i64,
+    /// For the domain metadata, when the pipeline was told that the table carries the offset.
+    progress: Option<String>,
+    note: String,
+    /// Names this process, and in `run` this commit of it.
+    pub(crate) sink: String,
+    pub(crate) run: String,
+}
+
+/// How one attempt ended, as far as it is known.
+enum Attempt {
+    Committed(u64, Option<SnapshotRef>),
+    /// Somebody else made the version that we wanted to make.
+    Conflict,
+    /// An error, which says nothing about whether the commit is in the log.
+    Failed(SinkError),
+}
+
+/// A micro-batch that is in the table.
+pub(crate) struct Done {
+    pub(crate) version: u64,
+    pub(crate) snapshot: Option<SnapshotRef>,
+}
+
+impl Commit {
+    pub(crate) fn new(
+        staged: Option<DeltaStaged>,
+        plan: Arc<Plan>,
+        batch: &MicroBatch,
+        carries_offset: bool,
+        sink: &str,
+        number: u64,
+    ) -> Result<Self, SinkError> {
+        let run = format!("{sink}/{number}");
+        let note = Note {
+            batch: batch.clone(),
+            run: run.clone(),
+        };
+        let progress = Progress {
+            batch: batch.batch,
+            end: batch.end.clone(),
+            component: batch.component.clone(),
+        };
+        let version = match i64::try_from(batch.batch) {
+            Ok(version) if version > 0 => version,
+            _ => {
+                return Err(SinkError::Damaged(format!(
+                    "there can't be a batch {}",
+                    batch.batch
+                )));
+            }
+        };
+        Ok(Self {
+            staged: staged.filter(|staged| !staged.adds.is_empty()),
+            plan,
+            pipeline: batch.pipeline.clone(),
+            batch: batch.batch,
+            version,
+            progress: carries_offset.then(|| to_json(&progress)).transpose()?,
+            note: to_json(&note)?,
+            sink: sink.to_owned(),
+            run,
+        })
+    }
+
+    /// Commits, or finds out why not. `snapshot` is the table as far as it is known; it is kept up to date
+    /// whatever the outcome.
+    pub(crate) async fn run(
+        self,
+        table: &Table,
+        snapshot: &mut Option<SnapshotRef>,
+    ) -> Result<Done, SinkError> {
+        let commit = Arc::new(self);
+        let mut since = snapshot.as_ref().map_or(0, |s| s.version() + 1);
+        for attempt in 0..MAX_ATTEMPTS {
+            let (last, tried) = {
+                let (commit, base) = (Arc::clone(&commit), snapshot.clone());
+                let attempt = table.run(move |table| commit.check_and_try(table, base)).await;
+                attempt.unwrap_or_else(|broken| Ok((0, Some(Attempt::Failed(broken)))))
+            }?;
+            let failure = match (last, tried) {
+                (_, Some(Attempt::Committed(version, after))) => {
+                    *snapshot = after.clone().or(snapshot.take());
+                    return Ok(Done {
+                        version,
+                        snapshot: after,
+                    });
+                }
+                (_, Some(Attempt::Conflict)) => None,
+                (_, Some(Attempt::Failed(e))) => Some(e),
+                (last, None) => return Err(commit.refuse(last)),
+            };
+            if failure.is_none() {
+                let pause = Duration::from_millis(2 * u64::from(attempt.min(25)));
+                table.clock.sleep(pause).await;
+            }
+            match commit.look(table, snapshot, since).await {
+                Ok(Some(version)) => {
+                    return Ok(Done {
+                        version,
+                        snapshot: snapshot.clone(),
+                    });
+                }
+                Ok(None) => {}
+                Err(e @ (SinkError::Superseded { .. } | SinkError::Unknown { .. })) => return Err(e),
+                Err(hidden) => {
+                    tracing::warn!(batch = commit.batch, error = ?failure, "a commit failed, and so did the look for it");
+                    return Err(SinkError::Unknown {
+                        batch: commit.batch,
+                        source: Box::new(hidden),
+                    });
+                }
+            }
+            since = snapshot.as_ref().map_or(0, |s| s.version() + 1);
+            if let Some(error) = failure {
+                return Err(error);
+            }
+        }
+        Err(store_error(
+            commit.failed(table),
+            format!("other writers were faster {MAX_ATTEMPTS} times"),
+        ))
+    }
+
+    /// Compares the last committed batch with ours and commits on the very same state of the table. Blocks.
+    fn check_and_try(
+        &self,
+        table: &Table,
+        base: Option<SnapshotRef>,
+    ) -> Result<(BatchId, Option<Attempt>), SinkError> {
+        let last = match &base {
+            Some(snapshot) => last_committed(table, snapshot, &self.pipeline)?.map_or(0, |last| last.batch),
+            None => 0,
+        };
+        if last + 1 != self.batch {
+            return Ok((last, None));
+        }
+        let attempt = match base {
+            Some(snapshot) => {
+                if let Some(staged) = &self.staged {
+                    staged.plan.files_fit(&snapshot)?;
+                }
+                if self.progress.is_some() && !has_domain_metadata(&snapshot) {
+                    return Err(SinkError::Schema(format!(
+                        "the table {} appeared while a micro-batch was at work, and can't carry the offset; \
+                         start the pipeline again",
+                        table.root
+                    )));
+                }
+                self.append(table, snapshot)
+            }
+            None => {
+                table.create_folder()?;
+                self.create(table)
+            }
+        };
+        let attempt = attempt.unwrap_or_else(|e| self.failure(table, e));
+        Ok((last, Some(attempt)))
+    }
+
+    fn append(&self, table: &Table, snapshot: SnapshotRef) -> Result<Attempt, KernelError> {
+        let (info, schema) = Note::commit_info(&self.note)?;
+        let mut builder = snapshot
+            .update_table(UpdateTableOperation::StreamingUpdate, ENGINE_INFO, true)
+            .with_transaction_id(app_id(&self.pipeline), self.version)
+            .with_commit_info(info, schema);
+        if let Some(progress) = &self.progress {
+            builder = builder.with_domain_metadata(domain(&self.pipeline), progress);
+        }
+        if self.staged.is_some() {
+            builder = builder.with_blind_append();
+        }
+        let mut transaction = builder.build(table.engine.as_ref(), committer())?;
+        for add in self.staged.iter().flat_map(|staged| &staged.adds) {
+            transaction.add_files(Box::new(ArrowEngineData::new(add.clone())));
+        }
+        Ok(self.attempt(table, transaction.commit(table.engine.as_ref())?))
+    }
+
+    /// Creates the table with the rows in it, in one commit.
+    fn create(&self, table: &Table) -> Result<Attempt, KernelError> {
+        let plan = self.staged.as_ref().map_or(&self.plan, |staged| &staged.plan);
+        let Some(creation) = plan.creation() else {
+            return Err(KernelError::generic("the table is gone"));
+        };
+        let (info, schema) = Note::commit_info(&self.note)?;
+        let mut builder = creation
+            .builder(&table.root)
+            .with_transaction_id(app_id(&self.pipeline), self.version)
+            .with_commit_info(info, schema);
+        if let Some(progress) = &self.progress {
+            builder = builder.with_domain_metadata(domain(&self.pipeline), progress);
+        }
+        let mut transaction = match builder.build(table.engine.as_ref(), committer()) {
+            Ok(transaction) => transaction,
+            Err(e) => return already_exists(e).map(|()| Attempt::Conflict),
+        };
+        for add in self.staged.iter().flat_map(|staged| &staged.adds) {
+            transaction.add_files(Box::new(ArrowEngineData::new(add.clone())));
+        }
+        Ok(self.attempt(table, transaction.commit(table.engine.as_ref())?))
+    }
+
+    pub(crate) fn failed(&self, table: &Table) -> String {
+        format!("can't commit batch {} to the table {}", self.batch, table.root)
+    }
+
+    fn attempt<S>(&self, table: &Table, result: CommitResult<S>) -> Attempt {
+        match result {
+            CommitResult::Committed(done) => {
+                Attempt::Committed(done.commit_version(), done.post_commit_snapshot().cloned())
+            }
+            CommitResult::Conflicted(_) => Attempt::Conflict,
+            CommitResult::Retryable(failed) => self.failure(table, failed.error),
+        }
+    }
+
+    fn failure(&self, table: &Table, error: KernelError) -> Attempt {
+        Attempt::Failed(kernel_error(self.failed(table), error))
+    }
+}

@@ -1,0 +1,184 @@
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use delta_kernel::committer::FileSystemCommitter;
+use delta_kernel::snapshot::IncrementalReplay;
+use delta_kernel::{KernelError, Snapshot, SnapshotRef};
+use delta_kernel_default_engine::executor::tokio::TokioMultiThreadExecutor;
+use delta_kernel_default_engine::{DefaultEngine, DefaultEngineBuilder};
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use sandbar_pipeline::{Clock, SinkError};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::JoinHandle;
+use url::Url;
+
+use crate::DeltaOptions;
+use crate::error::{kernel_error, plain, store_error};
+
+/// Says who wrote a commit.
+pub(crate) const ENGINE_INFO: &str = concat!("sandbar/", env!("CARGO_PKG_VERSION"));
+
+/// How often a read of the log is tried: a log that is being written can look incomplete for a moment.
+const LOAD_ATTEMPTS: u32 = 5;
+
+/// One table and the means to read and write it.
+///
+/// The kernel's calls block. They run on threads of their own ([`Table::run`]), never on an async worker.
+#[derive(Clone)]
+pub(crate) struct Table {
+    pub(crate) root: Url,
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) engine: Arc<DefaultEngine<TokioMultiThreadExecutor>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) handle: Handle,
+}
+
+impl Table {
+    pub(crate) fn new(options: &DeltaOptions) -> Result<Self, SinkError> {
+        let store = options.object_store()?;
+        let handle = runtime()?.handle().clone();
+        let executor = Arc::new(TokioMultiThreadExecutor::new(handle.clone()));
+        Ok(Self {
+            root: options.root()?,
+            engine: Arc::new(
+                DefaultEngineBuilder::new(Arc::clone(&store))
+                    .with_task_executor(executor)
+                    .build(),
+            ),
+            store,
+            clock: Arc::clone(&options.clock),
+            handle,
+        })
+    }
+
+    /// Starts blocking work on a thread of its own. It runs to its end even if nobody waits for it.
+    pub(crate) fn spawn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        let table = self.clone();
+        self.handle.spawn_blocking(move || work(&table))
+    }
+
+    /// Runs blocking work on a thread of its own and waits for it.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, SinkError> {
+        self.spawn(work)
+            .await
+            .map_err(|e| store_error(format!("work on the table {} broke off", self.root), e))
+    }
+
+    /// The table as it is now, `None` when there is none. Starts from `known` where that saves reading.
+    pub(crate) async fn load(&self, known: Option<SnapshotRef>) -> Result<Option<SnapshotRef>, SinkError> {
+        let mut known = known;
+        let mut attempt = 0;
+        loop {
+            let base = known.take();
+            let error = match self.run(move |table| table.load_once(base)).await? {
+                Ok(snapshot) => return Ok(snapshot),
+                Err(e) => e,
+            };
+            attempt += 1;
+            if attempt == LOAD_ATTEMPTS {
+                return Err(kernel_error(format!("can't read the table {}", self.root), error));
+            }
+            self.clock.sleep(Duration::from_millis(5 << attempt)).await;
+        }
+    }
+
+    fn load_once(&self, known: Option<SnapshotRef>) -> Result<Option<SnapshotRef>, KernelError> {
+        if self.lacks_folder() {
+            return Ok(None);
+        }
+        let engine = self.engine.as_ref();
+        let loaded = match known {
+            Some(known) => Snapshot::builder_from(known)
+                .with_incremental_crc_replay(IncrementalReplay::Unlimited)
+                .build(engine),
+            None => Snapshot::builder_for(self.root.as_str())
+                .with_incremental_crc_replay(IncrementalReplay::Unlimited)
+                .build(engine),
+        };
+        match loaded.map_err(plain) {
+            Ok(snapshot) => Ok(Some(snapshot)),
+            Err(KernelError::EmptyLog) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Whether the table's folder is one of this machine and does not exist. The kernel takes that for an error.
+    pub(crate) fn lacks_folder(&self) -> bool {
+        self.folder().is_some_and(|folder| !folder.exists())
+    }
+
+    /// Creates the table's folder if it is one of this machine. Durable, as the store's own files are.
+    pub(crate) fn create_folder(&self) -> Result<(), SinkError> {
+        let Some(folder) = self.folder().filter(|folder| !folder.exists()) else {
+            return Ok(());
+        };
+        let missing: Vec<_> = folder.ancestors().take_while(|parent| !parent.exists()).collect();
+        std::fs::create_dir_all(&folder)
+            .and_then(|()| {
+                missing
+                    .iter()
+                    .filter_map(|made| made.parent())
+                    .try_for_each(sync_folder)
+            })
+            .map_err(|e| store_error(format!("can't create the folder {}", folder.display()), e))
+    }
+
+    fn folder(&self) -> Option<PathBuf> {
+        let local = self.root.scheme() == "file";
+        local.then(|| self.root.to_file_path().ok()).flatten()
+    }
+
+    /// An engine like this one's over a store with nothing in it.
+    pub(crate) fn empty_engine(&self) -> DefaultEngine<TokioMultiThreadExecutor> {
+        let executor = Arc::new(TokioMultiThreadExecutor::new(self.handle.clone()));
+        DefaultEngineBuilder::new(Arc::new(InMemory::new()))
+            .with_task_executor(executor)
+            .build()
+    }
+
+    /// The path of the commit that made a version.
+    pub(crate) fn commit_path(&self, version: u64) -> Result<Path, SinkError> {
+        Path::from_url_path(format!("{}_delta_log/{version:020}.json", self.root.path()))
+            .map_err(|e| store_error(format!("can't read the table {}", self.root), e))
+    }
+}
+
+/// Makes the entries of a folder durable. Folders of other systems than Unix can't be synced.
+fn sync_folder(folder: &std::path::Path) -> std::io::Result<()> {
+    match cfg!(unix) {
+        true => std::fs::File::open(folder)?.sync_all(),
+        false => Ok(()),
+    }
+}
+
+pub(crate) fn committer() -> Box<FileSystemCommitter> {
+    Box::new(FileSystemCommitter::new())
+}
+
+/// The threads of the kernel's engine.
+///
+/// They are the process's, not a caller's: the engine panics when its executor goes away under a call, and a
+/// commit may still be on its way when a caller's runtime shuts down.
+fn runtime() -> Result<&'static Runtime, SinkError> {
+    static RUNTIME: OnceLock<Result<Runtime, String>> = OnceLock::new();
+    RUNTIME
+        .get_or_init(|| {
+            Builder::new_multi_thread()
+                .worker_threads(2)
+                .thread_name("sandbar-delta")
+                .enable_all()
+                .build()
+                .map_err(|e| e.to_string())
+        })
+        .as_ref()
+        .map_err(|e| store_error("can't start the threads for writing tables", e.as_str()))
+}

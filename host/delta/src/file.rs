@@ -1,0 +1,216 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{Schema, SchemaRef};
+use delta_kernel::engine::arrow_conversion::TryIntoArrow;
+use delta_kernel::engine::arrow_data::ArrowEngineData;
+use delta_kernel::expressions::Scalar;
+use delta_kernel::transaction::{BoundWriteContext, WriteState};
+use delta_kernel::{FileMeta, KernelError};
+use delta_kernel_default_engine::build_add_file_metadata;
+use delta_kernel_default_engine::parquet::DataFileMetadata;
+use delta_kernel_default_engine::stats::FileStatsAccumulator;
+use object_store::buffered::BufWriter;
+use object_store::path::Path;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use sandbar_pipeline::SinkError;
+use tokio::io::AsyncWriteExt;
+use url::Url;
+use uuid::Uuid;
+
+use crate::engine::Table;
+use crate::error::{kernel_error, store_error};
+use crate::projection::cast;
+
+/// Bytes that go to the store at once. A smaller file is one request.
+const PART_BYTES: usize = 8 * 1024 * 1024;
+/// A column whose distinct values take more than this is written plainly. The format's usual 1 MiB makes columns
+/// without repetition slower and larger.
+const DICTIONARY_BYTES: usize = 256 * 1024;
+/// Rows that a column takes in one go.
+const WRITE_BATCH_ROWS: usize = 4096;
+/// Parts on their way at once.
+const PARTS_IN_FLIGHT: usize = 2;
+
+/// A data file that is being written. It goes to the store while it is encoded, row group by row group.
+///
+/// All of its functions block, and must not be called from async code.
+pub(crate) struct DataFile {
+    table: Table,
+    context: BoundWriteContext,
+    schema: SchemaRef,
+    url: Url,
+    out: BufWriter,
+    writer: ArrowWriter<Vec<u8>>,
+    stats: FileStatsAccumulator,
+    bytes: u64,
+}
+
+/// A data file that is in the store.
+pub(crate) struct FinishedFile {
+    /// What the kernel needs to add it to the log: one row.
+    pub(crate) add: RecordBatch,
+    pub(crate) bytes: u64,
+}
+
+impl DataFile {
+    /// Begins a file in the partition that these values name. Nothing reaches the store yet.
+    pub(crate) fn create(
+        table: &Table,
+        state: &Arc<WriteState>,
+        partition: HashMap<String, Scalar>,
+    ) -> Result<Self, SinkError> {
+        let failed = |e| kernel_error(format!("can't write to the table {}", table.root), e);
+        let builder = state.write_context_builder();
+        let context = match partition.is_empty() {
+            true => builder.build(),
+            false => builder.with_partition_values(partition).build(),
+        }
+        .map_err(failed)?;
+        let schema: Schema = context
+            .physical_data_schema()
+            .as_ref()
+            .try_into_arrow()
+            .map_err(|e| failed(KernelError::from(e)))?;
+        let schema = Arc::new(schema);
+        let name = format!("{}.zstd.parquet", Uuid::new_v4());
+        let url = context.write_dir().join(&name).map_err(|e| failed(e.into()))?;
+        let path = Path::from_url_path(url.path()).map_err(|e| failed(e.into()))?;
+        Ok(Self {
+            out: BufWriter::with_capacity(Arc::clone(&table.store), path, PART_BYTES)
+                .with_max_concurrency(PARTS_IN_FLIGHT),
+            writer: ArrowWriter::try_new_with_options(Vec::new(), Arc::clone(&schema), writer_options()?)
+                .map_err(|e| failed(e.into()))?,
+            stats: FileStatsAccumulator::new(context.stats_columns(), context.physical_data_schema()),
+            table: table.clone(),
+            context,
+            schema,
+            url,
+            bytes: 0,
+        })
+    }
+
+    /// Encodes rows, given as the table's data columns in its order and in its types.
+    pub(crate) fn write(&mut self, columns: &[ArrayRef]) -> Result<(), SinkError> {
+        let fields = self.schema.fields();
+        if fields.len() != columns.len() {
+            return Err(SinkError::Schema(format!(
+                "the table {} wants {} columns in its files and {} are there; it uses a feature that is not supported",
+                self.table.root,
+                fields.len(),
+                columns.len()
+            )));
+        }
+        // With column mapping the parts of a struct have other names in files: a cast that costs nothing.
+        let columns = fields
+            .iter()
+            .zip(columns)
+            .map(|(field, values)| cast(field.name(), values, field.data_type()))
+            .collect::<Result<_, _>>()
+            .map_err(SinkError::Schema)?;
+        let rows = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(|e| {
+            SinkError::Schema(format!(
+                "the table {} can't take these rows: {e}",
+                self.table.root
+            ))
+        })?;
+        self.stats
+            .merge(&rows)
+            .map_err(|e| kernel_error(self.failed(), e))?;
+        self.writer
+            .write(&rows)
+            .map_err(|e| store_error(self.failed(), e))?;
+        self.send()
+    }
+
+    /// Memory that rows on their way to the store take, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.writer.memory_size()
+    }
+
+    /// Size of the file so far, in bytes; what is being encoded is estimated.
+    pub(crate) fn size(&self) -> u64 {
+        self.bytes + self.writer.in_progress_size() as u64
+    }
+
+    /// Ends a row group and sends it off.
+    pub(crate) fn flush(&mut self) -> Result<(), SinkError> {
+        self.writer.flush().map_err(|e| store_error(self.failed(), e))?;
+        self.send()
+    }
+
+    /// Ends the file. It is durable when this returns.
+    pub(crate) fn finish(mut self) -> Result<FinishedFile, SinkError> {
+        let failed = self.failed();
+        self.writer.finish().map_err(|e| store_error(&failed, e))?;
+        self.send()?;
+        self.table
+            .handle
+            .block_on(self.out.shutdown())
+            .map_err(|e| store_error(&failed, e))?;
+        let now = self
+            .table
+            .clock
+            .now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let modified = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+        let stats = self
+            .stats
+            .finish()
+            .map_err(|e| kernel_error(&failed, e))?
+            .ok_or_else(|| store_error(&failed, "a data file without rows"))?;
+        let meta = DataFileMetadata::new(FileMeta::new(self.url, modified, self.bytes), stats);
+        let add = build_add_file_metadata(meta, &self.context)
+            .and_then(ArrowEngineData::try_from_engine_data)
+            .map_err(|e| kernel_error(&failed, e))?;
+        Ok(FinishedFile {
+            add: add.record_batch().clone(),
+            bytes: self.bytes,
+        })
+    }
+
+    /// Gives the file up, as far as the store lets it.
+    pub(crate) fn abandon(mut self) {
+        if let Err(e) = self.table.handle.block_on(self.out.abort()) {
+            tracing::debug!(file = %self.url, error = %e, "an unfinished data file was left behind");
+        }
+    }
+
+    fn send(&mut self) -> Result<(), SinkError> {
+        let ready = std::mem::take(self.writer.inner_mut());
+        if ready.is_empty() {
+            return Ok(());
+        }
+        self.bytes += ready.len() as u64;
+        self.table
+            .handle
+            .block_on(self.out.put(ready.into()))
+            .map_err(|e| store_error(self.failed(), e))
+    }
+
+    fn failed(&self) -> String {
+        format!("can't write the data file {}", self.url)
+    }
+}
+
+/// zstd at its first level is 2.5 times smaller than snappy at the same speed. Statistics are kept for each
+/// column chunk only: those of pages cost time for every value, and files for one micro-batch are small.
+fn writer_options() -> Result<ArrowWriterOptions, SinkError> {
+    let level = ZstdLevel::try_new(1).map_err(|e| store_error("can't write data files", e))?;
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(level))
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES)
+        .set_write_batch_size(WRITE_BATCH_ROWS)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_offset_index_disabled(true)
+        .build();
+    Ok(ArrowWriterOptions::new()
+        .with_properties(properties)
+        .with_skip_arrow_metadata(true))
+}

@@ -1,0 +1,47 @@
+//! Appends micro-batches to a Delta table, each exactly once.
+//!
+//! Rows go into Parquet files in the table's folder ([`DeltaStage`]), where no reader sees them. One commit then
+//! adds the files and records the progress: the transaction `sandbar/<pipeline>` with the batch's number, and
+//! domain metadata `sandbar.<pipeline>` with its end offset. Either all of it is in the table or none.
+//!
+//! ```text
+//! stage -> data files            nobody sees them; orphans at worst
+//! commit: compare, then put      one log entry, only if that version does not exist yet
+//!   conflict -> read, compare, put again
+//!   error    -> read: is it there? is it ours?
+//! ```
+//!
+//! Neither the format nor the kernel keeps a batch from coming twice. This crate does: it compares the
+//! transaction's version on the very state of the table that it commits on, and after any error it reads the
+//! table before it says what happened. Two commits of one batch are told apart by an id of their own.
+//!
+//! - Knows arrow, object_store and the Delta kernel, and nothing of sources or components.
+//! - Invariant: a commit of a running pipeline reads nothing, however old the table is.
+//! - Invariant: what runs after the commit (log checkpoints) never turns a committed batch into an error.
+//! - Invariant: no file is written whose types differ from the table's.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod commit;
+mod engine;
+mod error;
+mod file;
+mod log;
+mod options;
+mod outcome;
+mod partition;
+mod plan;
+mod projection;
+mod rows;
+mod schema;
+mod sink;
+mod stage;
+mod status;
+mod txn;
+
+#[cfg(test)]
+mod tests;
+
+pub use options::{DeltaOptions, ProgressPlace};
+pub use sink::DeltaSink;
+pub use stage::{DeltaStage, DeltaStaged};
+pub use status::{CommitRecord, TableCheck, TableState};

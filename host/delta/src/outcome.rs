@@ -1,0 +1,96 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use delta_kernel::SnapshotRef;
+use sandbar_pipeline::{BatchId, SinkError};
+
+use crate::commit::Commit;
+use crate::engine::Table;
+use crate::error::store_error;
+use crate::log::read_commits;
+use crate::txn::last_committed;
+
+/// How often the table is read to find out what became of a commit.
+const MAX_LOOKS: u32 = 5;
+
+/// What became of a commit that was not plainly done.
+impl Commit {
+    /// Reads the table anew and tells the version that holds this commit, `None` when none does.
+    pub(crate) async fn look(
+        &self,
+        table: &Table,
+        snapshot: &mut Option<SnapshotRef>,
+        since: u64,
+    ) -> Result<Option<u64>, SinkError> {
+        let mut looks = 1;
+        loop {
+            let found = self.look_once(table, snapshot, since).await;
+            match found {
+                Err(SinkError::Store { .. }) if looks < MAX_LOOKS => {
+                    table.clock.sleep(Duration::from_millis(20 << looks)).await;
+                    looks += 1;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn look_once(
+        &self,
+        table: &Table,
+        snapshot: &mut Option<SnapshotRef>,
+        since: u64,
+    ) -> Result<Option<u64>, SinkError> {
+        let Some(now) = table.load(snapshot.clone()).await? else {
+            return Ok(None);
+        };
+        *snapshot = Some(Arc::clone(&now));
+        let version = now.version();
+        let pipeline = self.pipeline.clone();
+        let last = table
+            .run(move |table| last_committed(table, &now, &pipeline))
+            .await??;
+        if last.is_none_or(|last| last.batch < self.batch) {
+            return Ok(None);
+        }
+        let entries = read_commits(table, since..=version).await?;
+        if entries.iter().any(Option::is_none) {
+            return Err(store_error(self.failed(table), "a part of the log is gone"));
+        }
+        for entry in entries.into_iter().flatten() {
+            let Some(note) = entry.note else { continue };
+            if note.run == self.run {
+                return Ok(Some(entry.version));
+            }
+            let earlier = note.batch.batch == self.batch && note.run.split('/').next() == Some(&self.sink);
+            if earlier {
+                return Err(SinkError::Unknown {
+                    batch: self.batch,
+                    source:
+                        "an earlier commit of this process, given up as failed, is in the table after all"
+                            .into(),
+                });
+            }
+        }
+        Err(self.superseded())
+    }
+
+    /// The last batch in the table is not the one before ours.
+    pub(crate) fn refuse(&self, last: BatchId) -> SinkError {
+        if last >= self.batch {
+            return self.superseded();
+        }
+        SinkError::Damaged(format!(
+            "batch {} was to be committed, but the last one in the table is {last}; \
+             was the table replaced or restored to an older version?",
+            self.batch
+        ))
+    }
+
+    fn superseded(&self) -> SinkError {
+        SinkError::Superseded {
+            pipeline: self.pipeline.clone(),
+            batch: self.batch,
+        }
+    }
+}

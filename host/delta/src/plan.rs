@@ -1,0 +1,298 @@
+use std::sync::{Arc, OnceLock};
+
+use arrow_schema::Schema;
+use delta_kernel::actions::{Metadata, Protocol};
+use delta_kernel::schema::{SchemaRef, StructField, StructType};
+use delta_kernel::transaction::create_table::{CreateTableTransactionBuilder, create_table};
+use delta_kernel::transaction::data_layout::DataLayout;
+use delta_kernel::transaction::{UpdateTableOperation, WriteState};
+use delta_kernel::{KernelError, Snapshot, SnapshotRef};
+use sandbar_pipeline::SinkError;
+use url::Url;
+
+use crate::engine::{ENGINE_INFO, Table, committer};
+use crate::error::{kernel_error, plain, store_error};
+use crate::projection::Projection;
+use crate::schema::{new_table, same_name};
+use crate::txn::has_domain_metadata;
+use crate::{DeltaOptions, ProgressPlace};
+
+/// How rows of a source become data files of a table, for one state of the table's metadata.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) root: Url,
+    pub(crate) projection: Projection,
+    write_state: OnceLock<Arc<WriteState>>,
+    basis: Basis,
+    shape: Shape,
+}
+
+/// The state of the table that a plan was made for.
+#[derive(Debug)]
+enum Basis {
+    Missing(Creation),
+    Existing(Box<Metadata>, Protocol),
+}
+
+/// A table that does not exist yet.
+#[derive(Debug)]
+pub(crate) struct Creation {
+    schema: SchemaRef,
+    partition_by: Vec<String>,
+    domain_metadata: bool,
+}
+
+/// What data files and a table must agree on: columns by their names in files, and the partitioning.
+#[derive(Debug, PartialEq)]
+struct Shape {
+    columns: Vec<StructField>,
+    partition_by: Vec<String>,
+}
+
+impl Plan {
+    /// Compares the source with the table, or lays out a new one. Blocks. Writes nothing.
+    pub(crate) fn new(
+        table: &Table,
+        snapshot: Option<&SnapshotRef>,
+        source: &Schema,
+        options: &DeltaOptions,
+    ) -> Result<Self, SinkError> {
+        match snapshot {
+            Some(snapshot) => Self::existing(table, snapshot, source, options),
+            None => Self::missing(table, source, options),
+        }
+    }
+
+    fn existing(
+        table: &Table,
+        snapshot: &SnapshotRef,
+        source: &Schema,
+        options: &DeltaOptions,
+    ) -> Result<Self, SinkError> {
+        let refused =
+            |e: String| SinkError::Schema(format!("the table {} can't take this source: {e}", table.root));
+        let configuration = snapshot.table_configuration();
+        let partition_by = configuration.logical_partition_columns();
+        let wanted = &options.partition_by;
+        let agrees = wanted.len() == partition_by.len()
+            && wanted.iter().zip(partition_by).all(|(a, b)| same_name(a, b));
+        if !wanted.is_empty() && !agrees {
+            return Err(refused(format!(
+                "it is partitioned by {partition_by:?}, not by {wanted:?}; leave partition_by out, or write to a new table"
+            )));
+        }
+        let carried = options.progress == ProgressPlace::Table && has_domain_metadata(snapshot);
+        if snapshot
+            .table_properties()
+            .set_transaction_retention_duration
+            .is_some()
+            && !carried
+        {
+            return Err(refused(
+                "its property delta.setTransactionRetentionDuration makes it forget which micro-batches it holds; \
+                 unset the property"
+                    .to_owned(),
+            ));
+        }
+        let logical = configuration.logical_schema();
+        let stamp = options.ingested_at.as_deref();
+        let projection = Projection::new(source, &logical, partition_by, stamp).map_err(refused)?;
+        let write_state = Arc::clone(snapshot)
+            .update_table(UpdateTableOperation::StreamingUpdate, ENGINE_INFO, true)
+            .build(table.engine.as_ref(), committer())
+            .and_then(|transaction| transaction.write_state())
+            .map_err(|e| kernel_error(format!("can't write to the table {}", table.root), e))?;
+        Ok(Self {
+            root: table.root.clone(),
+            write_state: OnceLock::from(write_state),
+            projection,
+            basis: Basis::Existing(
+                Box::new(configuration.metadata().clone()),
+                configuration.protocol().clone(),
+            ),
+            shape: Shape::of(snapshot),
+        })
+    }
+
+    fn missing(table: &Table, source: &Schema, options: &DeltaOptions) -> Result<Self, SinkError> {
+        let refused = |e: String| SinkError::Schema(format!("can't create the table {}: {e}", table.root));
+        let stamp = options.ingested_at.as_deref();
+        let schema = new_table(source, stamp).map_err(refused)?;
+        let partition_by = partition_columns(&schema, &options.partition_by).map_err(refused)?;
+        let projection = Projection::new(source, &schema, &partition_by, stamp).map_err(refused)?;
+        let shape = Shape {
+            columns: schema.fields().cloned().collect(),
+            partition_by: partition_by.clone(),
+        };
+        let creation = Creation {
+            schema: Arc::new(schema),
+            partition_by,
+            domain_metadata: options.progress == ProgressPlace::Table,
+        };
+        creation.lay_out(table, &nowhere()?)?;
+        Ok(Self {
+            root: table.root.clone(),
+            write_state: OnceLock::new(),
+            projection,
+            basis: Basis::Missing(creation),
+            shape,
+        })
+    }
+
+    /// What the kernel wants to know about new files. For a missing table this creates the folder. Blocks.
+    pub(crate) fn write_state(&self, table: &Table) -> Result<Arc<WriteState>, SinkError> {
+        match (&self.basis, self.write_state.get()) {
+            (Basis::Missing(creation), None) => {
+                table.create_folder()?;
+                let state = creation.lay_out(table, &table.root)?;
+                Ok(Arc::clone(self.write_state.get_or_init(|| state)))
+            }
+            (_, Some(state)) => Ok(Arc::clone(state)),
+            (Basis::Existing(..), None) => {
+                Err(store_error("can't write data files", "the plan is not complete"))
+            }
+        }
+    }
+
+    /// Whether new files can be made by this plan in this state of the table.
+    pub(crate) fn is_for(&self, snapshot: Option<&SnapshotRef>) -> bool {
+        match (&self.basis, snapshot) {
+            (Basis::Missing(_), None) => true,
+            (Basis::Existing(metadata, protocol), Some(snapshot)) => {
+                let now = snapshot.table_configuration();
+                now.metadata() == metadata.as_ref() && now.protocol() == protocol
+            }
+            _ => false,
+        }
+    }
+
+    /// How to create the table, when this plan is for a missing one.
+    pub(crate) fn creation(&self) -> Option<&Creation> {
+        match &self.basis {
+            Basis::Missing(creation) => Some(creation),
+            Basis::Existing(..) => None,
+        }
+    }
+
+    /// Whether files that were made by this plan may be added to this state of the table, which others may
+    /// have changed since.
+    pub(crate) fn files_fit(&self, snapshot: &SnapshotRef) -> Result<(), SinkError> {
+        if self.is_for(Some(snapshot)) {
+            return Ok(());
+        }
+        self.shape.fits(&Shape::of(snapshot)).map_err(|e| {
+            SinkError::Schema(format!(
+                "the table {} was changed while a micro-batch was at work: {e}; start the pipeline again",
+                self.root
+            ))
+        })
+    }
+}
+
+impl Creation {
+    /// Lets the kernel judge the table and lay it out. It looks for no table there: that is the commit's duty.
+    fn lay_out(&self, table: &Table, root: &Url) -> Result<Arc<WriteState>, SinkError> {
+        self.builder(root)
+            .build(&table.empty_engine(), committer())
+            .and_then(|transaction| transaction.write_state())
+            // Nothing was read or written: whatever is wrong is wrong with the layout.
+            .map_err(|e| SinkError::Schema(format!("can't create the table {}: {}", table.root, plain(e))))
+    }
+
+    /// The properties of a table that we create:
+    ///
+    /// - a log checkpoint every 100 versions, as micro-batches make many of them;
+    /// - no clean-up of the log behind the back of whoever reads its history;
+    /// - not `delta.appendOnly`: pipelines only append, but the table's owner may have to delete rows;
+    /// - never `delta.setTransactionRetentionDuration`: a forgotten `txn` is a batch that comes twice.
+    pub(crate) fn builder(&self, root: &Url) -> CreateTableTransactionBuilder {
+        let feature = ("delta.feature.domainMetadata", "supported");
+        let builder = create_table(root.as_str(), Arc::clone(&self.schema), ENGINE_INFO, true)
+            .with_table_properties([
+                ("delta.checkpointInterval", "100"),
+                ("delta.enableExpiredLogCleanup", "false"),
+            ])
+            .with_table_properties(self.domain_metadata.then_some(feature));
+        match self.partition_by.is_empty() {
+            true => builder,
+            false => builder.with_data_layout(DataLayout::partitioned(self.partition_by.iter())),
+        }
+    }
+}
+
+/// A place for a table that is only thought of.
+fn nowhere() -> Result<Url, SinkError> {
+    Url::parse("memory:///table/").map_err(|e| store_error("can't lay out a table", e))
+}
+
+/// Whether someone else created the table in between.
+pub(crate) fn already_exists(error: KernelError) -> Result<(), KernelError> {
+    match plain(error) {
+        KernelError::TableAlreadyExistsAtPath(_) => Ok(()),
+        e => Err(e),
+    }
+}
+
+/// The names of the partition columns, spelled as in the schema.
+fn partition_columns(schema: &StructType, wanted: &[String]) -> Result<Vec<String>, String> {
+    let names: Vec<String> = wanted
+        .iter()
+        .map(|name| {
+            schema
+                .fields()
+                .find(|field| same_name(field.name(), name))
+                .map(|field| field.name().clone())
+                .ok_or_else(|| format!("partition_by names {name:?}, which is no column of the source"))
+        })
+        .collect::<Result<_, _>>()?;
+    if !names.is_empty() && schema.fields().all(|field| names.contains(field.name())) {
+        return Err("partition_by names every column; a data file needs at least one".to_owned());
+    }
+    Ok(names)
+}
+
+impl Shape {
+    fn of(snapshot: &Snapshot) -> Self {
+        let configuration = snapshot.table_configuration();
+        Self {
+            columns: configuration.physical_schema().fields().cloned().collect(),
+            partition_by: configuration.logical_partition_columns().to_vec(),
+        }
+    }
+
+    /// Whether files of this shape can be read under another one.
+    fn fits(&self, table: &Self) -> Result<(), String> {
+        if self.partition_by != table.partition_by {
+            return Err(format!("it is now partitioned by {:?}", table.partition_by));
+        }
+        for ours in &self.columns {
+            let name = ours.name();
+            match table.columns.iter().find(|field| field.name() == name) {
+                None => return Err(format!("the column {name:?} is gone")),
+                Some(now) if now.data_type() != ours.data_type() => {
+                    return Err(format!(
+                        "the column {name:?} now has the type {}",
+                        now.data_type()
+                    ));
+                }
+                Some(now) if ours.is_nullable() && !now.is_nullable() => {
+                    return Err(format!("the column {name:?} must not be null any more"));
+                }
+                Some(_) => {}
+            }
+        }
+        let added = |field: &&StructField| !self.columns.iter().any(|ours| ours.name() == field.name());
+        match table
+            .columns
+            .iter()
+            .filter(added)
+            .find(|field| !field.is_nullable())
+        {
+            Some(field) => Err(format!(
+                "it has a new column {:?} that must not be null",
+                field.name()
+            )),
+            None => Ok(()),
+        }
+    }
+}

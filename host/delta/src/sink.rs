@@ -1,0 +1,241 @@
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use arrow_schema::{Schema, SchemaRef};
+use delta_kernel::SnapshotRef;
+use delta_kernel::snapshot::CheckpointWriteResult;
+use sandbar_pipeline::{CommitReceipt, Committed, MicroBatch, Sink, SinkError};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use crate::commit::Commit;
+use crate::engine::Table;
+use crate::plan::Plan;
+use crate::stage::{DeltaStage, DeltaStaged};
+use crate::txn::{has_domain_metadata, last_committed};
+use crate::{DeltaOptions, ProgressPlace};
+
+/// Versions between two log checkpoints, where the table does not say another number.
+const CHECKPOINT_INTERVAL: u64 = 100;
+
+/// Appends the micro-batches of one pipeline to one Delta table, each exactly once.
+pub struct DeltaSink {
+    options: DeltaOptions,
+    source: SchemaRef,
+    table: Table,
+    /// The table as it was after our last look or commit; `None` while it does not exist.
+    snapshot: Option<SnapshotRef>,
+    plan: Arc<Plan>,
+    /// Tells this process's commits from those of others.
+    id: String,
+    commits: u64,
+    checksum_written: bool,
+    checkpoint: Option<JoinHandle<Option<SnapshotRef>>>,
+}
+
+impl DeltaSink {
+    /// Opens the table for rows of this schema. Writes nothing: a missing table is created by the first commit,
+    /// together with its rows.
+    ///
+    /// # Errors
+    /// [`SinkError::Schema`] when the table can't take such rows or no table can; [`SinkError::Store`] when the
+    /// table can't be read.
+    pub async fn open(options: DeltaOptions, schema: &Schema) -> Result<Self, SinkError> {
+        let table = Table::new(&options)?;
+        let snapshot = table.load(None).await?;
+        let source: SchemaRef = Arc::new(schema.clone());
+        let plan = make_plan(&table, snapshot.as_ref(), &source, &options).await?;
+        Ok(Self {
+            id: Uuid::new_v4().to_string(),
+            options,
+            source,
+            table,
+            snapshot,
+            plan,
+            commits: 0,
+            checksum_written: false,
+            checkpoint: None,
+        })
+    }
+
+    /// The table's version as this sink knows it; `None` while the table does not exist.
+    pub fn table_version(&self) -> Option<u64> {
+        self.snapshot.as_ref().map(|snapshot| snapshot.version())
+    }
+
+    /// Waits for a log checkpoint that is being written beside. Nothing is lost without it: the table is read
+    /// a little slower until the next one.
+    pub async fn settle(&mut self) {
+        if let Some(checkpoint) = self.checkpoint.take() {
+            let written = checkpoint.await.ok().flatten();
+            self.adopt(written).await;
+        }
+    }
+
+    /// Goes on from a state of the table with a log checkpoint: reading and committing from an older state
+    /// carries all commits since the last one along.
+    async fn adopt(&mut self, checkpointed: Option<SnapshotRef>) {
+        let Some(checkpointed) = checkpointed else { return };
+        if self.table_version() == Some(checkpointed.version()) {
+            self.snapshot = Some(checkpointed);
+            return;
+        }
+        match self.table.load(self.snapshot.clone()).await {
+            Ok(snapshot) => self.snapshot = snapshot,
+            Err(e) => tracing::debug!(error = %e, "the log checkpoint is not used yet"),
+        }
+    }
+
+    async fn adopt_finished_checkpoint(&mut self) {
+        if self.checkpoint.as_ref().is_some_and(JoinHandle::is_finished) {
+            self.settle().await;
+        }
+    }
+
+    /// Without a checksum file each look at the progress reads all commits since the last log checkpoint.
+    async fn write_checksum_once(&mut self) {
+        let Some(snapshot) = self.snapshot.clone().filter(|_| !self.checksum_written) else {
+            return;
+        };
+        self.checksum_written = true;
+        let written = self
+            .table
+            .run(move |table| {
+                snapshot
+                    .write_checksum(table.engine.as_ref())
+                    .map(|(_, after)| after)
+            })
+            .await;
+        match written {
+            Ok(Ok(snapshot)) => self.snapshot = Some(snapshot),
+            Ok(Err(e)) => tracing::debug!(error = %e, "no checksum file for the table"),
+            Err(e) => tracing::debug!(error = %e, "no checksum file for the table"),
+        }
+    }
+
+    /// Begins a log checkpoint beside the next micro-batch when one is due. A failure is only logged: the rows
+    /// are in the table.
+    fn start_checkpoint(&mut self, snapshot: SnapshotRef) {
+        let interval = snapshot
+            .table_properties()
+            .checkpoint_interval
+            .map_or(CHECKPOINT_INTERVAL, |interval| interval.get());
+        let version = snapshot.version();
+        if version == 0 || !version.is_multiple_of(interval) || self.checkpoint.is_some() {
+            return;
+        }
+        self.checkpoint =
+            Some(self.table.spawn(
+                move |table| match snapshot.checkpoint(table.engine.as_ref(), None) {
+                    Ok((CheckpointWriteResult::Written, after)) => Some(after),
+                    Ok((CheckpointWriteResult::AlreadyExists, _)) => None,
+                    Err(e) => {
+                        tracing::warn!(table = %table.root, version, error = %e, "no log checkpoint");
+                        None
+                    }
+                },
+            ));
+    }
+
+    /// Commits in the name of another sink from now on.
+    #[cfg(test)]
+    pub(crate) fn take_identity(&mut self, other: &Self) {
+        self.id.clone_from(&other.id);
+        self.commits = other.commits;
+    }
+
+    async fn refresh(&mut self) -> Result<(), SinkError> {
+        self.snapshot = match self.table.load(self.snapshot.clone()).await {
+            Ok(snapshot) => snapshot,
+            // Reading on from what is known fails when the table was replaced.
+            Err(_) if self.snapshot.is_some() => self.table.load(None).await?,
+            Err(e) => return Err(e),
+        };
+        Ok(())
+    }
+
+    async fn refresh_plan(&mut self) -> Result<(), SinkError> {
+        if !self.plan.is_for(self.snapshot.as_ref()) {
+            self.plan = make_plan(&self.table, self.snapshot.as_ref(), &self.source, &self.options).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Sink for DeltaSink {
+    type Stage = DeltaStage;
+
+    /// For a missing table: whether the one that will be created does.
+    fn carries_offset(&self) -> bool {
+        let wanted = self.options.progress == ProgressPlace::Table;
+        wanted
+            && self
+                .snapshot
+                .as_ref()
+                .is_none_or(|snapshot| has_domain_metadata(snapshot))
+    }
+
+    async fn last_committed(&mut self) -> Result<Option<Committed>, SinkError> {
+        self.adopt_finished_checkpoint().await;
+        self.refresh().await?;
+        let Some(snapshot) = self.snapshot.clone() else {
+            return Ok(None);
+        };
+        let pipeline = self.options.pipeline.clone();
+        self.table
+            .run(move |table| last_committed(table, &snapshot, &pipeline))
+            .await?
+    }
+
+    async fn stage(&mut self) -> Result<DeltaStage, SinkError> {
+        self.adopt_finished_checkpoint().await;
+        self.refresh_plan().await?;
+        let now = self
+            .options
+            .clock
+            .now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let stamp = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
+        Ok(DeltaStage::start(
+            &self.table,
+            Arc::clone(&self.plan),
+            Arc::clone(&self.source),
+            stamp,
+        ))
+    }
+
+    async fn commit(
+        &mut self,
+        staged: Option<DeltaStaged>,
+        batch: &MicroBatch,
+    ) -> Result<CommitReceipt, SinkError> {
+        self.adopt_finished_checkpoint().await;
+        self.write_checksum_once().await;
+        self.commits += 1;
+        let plan = Arc::clone(&self.plan);
+        let commit = Commit::new(staged, plan, batch, self.carries_offset(), &self.id, self.commits)?;
+        let done = commit.run(&self.table, &mut self.snapshot).await?;
+        // A table that this sink created is known from its beginning.
+        self.checksum_written |= done.version == 0;
+        if let Some(snapshot) = done.snapshot {
+            self.start_checkpoint(snapshot);
+        }
+        Ok(CommitReceipt {
+            table_version: done.version,
+        })
+    }
+}
+
+async fn make_plan(
+    table: &Table,
+    snapshot: Option<&SnapshotRef>,
+    source: &SchemaRef,
+    options: &DeltaOptions,
+) -> Result<Arc<Plan>, SinkError> {
+    let (snapshot, source, options) = (snapshot.cloned(), Arc::clone(source), options.clone());
+    table
+        .run(move |table| Plan::new(table, snapshot.as_ref(), &source, &options))
+        .await?
+        .map(Arc::new)
+}

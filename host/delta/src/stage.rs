@@ -1,0 +1,269 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::SchemaRef;
+use delta_kernel::arrow::compute::{concat_batches, take};
+use sandbar_pipeline::{SinkError, Stage, StageSummary};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::JoinHandle;
+
+use crate::engine::Table;
+use crate::error::store_error;
+use crate::file::DataFile;
+use crate::partition::{Group, Splitter};
+use crate::plan::Plan;
+
+/// Record batches that may wait for the encoder.
+const QUEUE: usize = 2;
+/// Smaller batches are joined up to this many rows before they are encoded.
+const JOIN_ROWS: usize = 4096;
+/// Memory for rows that are encoded and not yet sent off, over all files of a stage.
+const MEMORY_BYTES: usize = 32 * 1024 * 1024;
+/// A file that reaches this size is finished and another one begun.
+const FILE_BYTES: u64 = 256 * 1024 * 1024;
+/// Partitions that may have an unfinished file; above it the one that waited longest is finished.
+const OPEN_FILES: usize = 16;
+
+/// Rows on their way into data files. They are encoded on a thread of their own, beside the reading of more.
+pub struct DeltaStage {
+    work: Sender<Work>,
+    encoder: Option<JoinHandle<Result<(DeltaStaged, StageSummary), SinkError>>>,
+    source: SchemaRef,
+}
+
+/// Data files that are in the store and in no commit yet.
+#[derive(Debug)]
+pub struct DeltaStaged {
+    /// One row per file, as the kernel takes them.
+    pub(crate) adds: Vec<RecordBatch>,
+    /// What the files were made for.
+    pub(crate) plan: Arc<Plan>,
+}
+
+enum Work {
+    Rows(RecordBatch),
+    Finish,
+}
+
+impl DeltaStage {
+    /// `stamp` is the time of staging, in microseconds since 1970.
+    pub(crate) fn start(table: &Table, plan: Arc<Plan>, source: SchemaRef, stamp: i64) -> Self {
+        let (work, queue) = channel(QUEUE);
+        let schema = Arc::clone(&source);
+        let encoder = table.spawn(move |table| Encoder::new(table, plan, stamp).run(queue, &schema));
+        Self {
+            work,
+            encoder: Some(encoder),
+            source,
+        }
+    }
+
+    /// Waits for the encoder's end.
+    async fn outcome(&mut self) -> Result<(DeltaStaged, StageSummary), SinkError> {
+        let broken = "the encoder of data files broke off";
+        match self.encoder.take() {
+            Some(encoder) => encoder.await.map_err(|e| store_error(broken, e))?,
+            None => Err(store_error(broken, "it had failed before")),
+        }
+    }
+
+    async fn send(&mut self, work: Work) -> Result<(), SinkError> {
+        match self.work.send(work).await {
+            Ok(()) => Ok(()),
+            // The encoder only hangs up early when it failed: its own error says why.
+            Err(_) => self.outcome().await.map(|_| ()),
+        }
+    }
+}
+
+impl Stage for DeltaStage {
+    type Staged = DeltaStaged;
+
+    async fn write(&mut self, rows: RecordBatch) -> Result<(), SinkError> {
+        let (got, wanted) = (rows.schema(), &self.source);
+        if !Arc::ptr_eq(&got, wanted) {
+            let same = got.fields().len() == wanted.fields().len()
+                && got.fields().iter().zip(wanted.fields()).all(|(got, wanted)| {
+                    got.name() == wanted.name() && got.data_type() == wanted.data_type()
+                });
+            if !same {
+                return Err(SinkError::Schema(format!(
+                    "the source sent rows of another schema than it announced: {got} instead of {wanted}"
+                )));
+            }
+        }
+        if rows.num_rows() == 0 {
+            return Ok(());
+        }
+        self.send(Work::Rows(rows)).await
+    }
+
+    async fn finish(mut self) -> Result<(DeltaStaged, StageSummary), SinkError> {
+        self.send(Work::Finish).await?;
+        self.outcome().await
+    }
+}
+
+/// The thread's side of a stage.
+struct Encoder {
+    table: Table,
+    plan: Arc<Plan>,
+    stamp: i64,
+    splitter: Splitter,
+    /// Unfinished files by partition, with the number of the write that used them last.
+    open: HashMap<Box<[u8]>, (u64, DataFile)>,
+    writes: u64,
+    adds: Vec<RecordBatch>,
+    summary: StageSummary,
+}
+
+impl Encoder {
+    fn new(table: &Table, plan: Arc<Plan>, stamp: i64) -> Self {
+        Self {
+            table: table.clone(),
+            plan,
+            stamp,
+            splitter: Splitter::new(),
+            open: HashMap::new(),
+            writes: 0,
+            adds: Vec::new(),
+            summary: StageSummary::default(),
+        }
+    }
+
+    fn run(
+        mut self,
+        mut queue: Receiver<Work>,
+        source: &SchemaRef,
+    ) -> Result<(DeltaStaged, StageSummary), SinkError> {
+        let outcome = self.encode_all(&mut queue, source);
+        if outcome.is_err() {
+            self.open.drain().for_each(|(_, (_, file))| file.abandon());
+        }
+        outcome?;
+        let staged = DeltaStaged {
+            adds: self.adds,
+            plan: self.plan,
+        };
+        Ok((staged, self.summary))
+    }
+
+    fn encode_all(&mut self, queue: &mut Receiver<Work>, source: &SchemaRef) -> Result<(), SinkError> {
+        let mut waiting: Vec<RecordBatch> = Vec::new();
+        let mut waiting_rows = 0;
+        loop {
+            match queue.blocking_recv() {
+                Some(Work::Rows(rows)) => {
+                    waiting_rows += rows.num_rows();
+                    waiting.push(rows);
+                    if waiting_rows >= JOIN_ROWS {
+                        self.timed(|encoder| encoder.encode(&waiting, source))?;
+                        waiting.clear();
+                        waiting_rows = 0;
+                    }
+                }
+                Some(Work::Finish) => {
+                    return self.timed(|encoder| {
+                        encoder.encode(&waiting, source)?;
+                        encoder.finish_all()
+                    });
+                }
+                None => return Err(store_error("the stage was dropped", "nobody waits for its files")),
+            }
+        }
+    }
+
+    fn timed(&mut self, work: impl FnOnce(&mut Self) -> Result<(), SinkError>) -> Result<(), SinkError> {
+        let start = self.table.clock.elapsed();
+        let outcome = work(self);
+        let took: Duration = self.table.clock.elapsed().saturating_sub(start);
+        self.summary.encode += took;
+        outcome
+    }
+
+    fn encode(&mut self, rows: &[RecordBatch], source: &SchemaRef) -> Result<(), SinkError> {
+        let rows = match rows {
+            [] => return Ok(()),
+            [rows] => rows.clone(),
+            many => concat_batches(source, many).map_err(|e| store_error("can't join record batches", e))?,
+        };
+        let plan = Arc::clone(&self.plan);
+        let refused =
+            |e: String| SinkError::Schema(format!("the table {} can't take these rows: {e}", plan.root));
+        let columns = plan.projection.data(&rows, self.stamp).map_err(refused)?;
+        let partition = plan.projection.partition(&rows, self.stamp).map_err(refused)?;
+        for group in self.splitter.split(&partition).map_err(refused)? {
+            self.encode_group(&columns, group)?;
+        }
+        self.summary.rows += rows.num_rows() as u64;
+        Ok(())
+    }
+
+    fn encode_group(&mut self, columns: &[ArrayRef], group: Group) -> Result<(), SinkError> {
+        self.writes += 1;
+        let mut file = match self.open.remove(&group.key) {
+            Some((_, file)) => file,
+            None => {
+                let names = self.plan.projection.partition_columns().map(str::to_owned);
+                let values = names.zip(group.values).collect();
+                DataFile::create(&self.table, &self.plan.write_state(&self.table)?, values)?
+            }
+        };
+        match &group.rows {
+            None => file.write(columns)?,
+            Some(rows) => {
+                let columns = columns
+                    .iter()
+                    .map(|column| take(column.as_ref(), rows, None))
+                    .collect::<Result<Vec<_>, _>>()
+                    .map_err(|e| store_error("can't split rows into partitions", e))?;
+                file.write(&columns)?;
+            }
+        }
+        if file.size() >= FILE_BYTES {
+            return self.finish_file(file);
+        }
+        self.open.insert(group.key, (self.writes, file));
+        if self.open.len() > OPEN_FILES {
+            let oldest = self
+                .open
+                .iter()
+                .min_by_key(|(_, (used, _))| *used)
+                .map(|(key, _)| key.clone());
+            if let Some((_, file)) = oldest.and_then(|key| self.open.remove(&key)) {
+                self.finish_file(file)?;
+            }
+        }
+        self.bound_memory()
+    }
+
+    fn bound_memory(&mut self) -> Result<(), SinkError> {
+        let total: usize = self.open.values().map(|(_, file)| file.memory()).sum();
+        if total < MEMORY_BYTES {
+            return Ok(());
+        }
+        match self.open.values_mut().max_by_key(|(_, file)| file.memory()) {
+            Some((_, largest)) => largest.flush(),
+            None => Ok(()),
+        }
+    }
+
+    fn finish_all(&mut self) -> Result<(), SinkError> {
+        let mut open: Vec<_> = self.open.drain().map(|(_, file)| file).collect();
+        open.sort_by_key(|(used, _)| *used);
+        for (_, file) in open {
+            self.finish_file(file)?;
+        }
+        Ok(())
+    }
+
+    fn finish_file(&mut self, file: DataFile) -> Result<(), SinkError> {
+        let finished = file.finish()?;
+        self.summary.files += 1;
+        self.summary.bytes += finished.bytes;
+        self.adds.push(finished.add);
+        Ok(())
+    }
+}

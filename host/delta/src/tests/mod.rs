@@ -1,0 +1,9 @@
+//! Real tables in temporary folders.
+mod exactly_once;
+mod existing;
+mod partitions;
+mod speed;
+mod steady;
+mod store;
+mod support;
+mod types;

@@ -1,0 +1,331 @@
+use std::fmt;
+use std::path::Path as FsPath;
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{BatchId, CheckpointError, ComponentId, Offset};
+
+const NOTE: &str = "source/progress.json";
+/// Where the PySpark job of the idea keeps its note.
+const FOREIGN_NOTE: &str = "progress.json";
+const OFFSETS: &str = "offsets";
+const KEPT_ENTRIES: usize = 100;
+/// The longest progress note, in bytes.
+pub(crate) const MAX_NOTE_BYTES: usize = 64 * 1024;
+/// Two offsets of the longest kind fit, though JSON can grow when it is written anew: `1e15` to 18 digits.
+const MAX_ENTRY_BYTES: u64 = 16 * 1024 * 1024;
+
+/// A pipeline's folder of notes: the source's progress note, and the offset log of tables that can't carry
+/// offsets.
+///
+/// Writes are atomic and durable. Losing the whole folder loses no row: see the crate's documentation.
+#[derive(Clone)]
+pub struct CheckpointLocation {
+    store: Arc<dyn ObjectStore>,
+    shown: Arc<str>,
+}
+
+/// One entry of the offset log: what a micro-batch is about to bring, written before its commit.
+///
+/// It counts only if the table's `txn` has reached its batch. An entry's name is taken once and for all: who
+/// finds it taken uses the next number. So if the table holds batch N, entry N was written by the very
+/// runner that committed it, whoever else tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OffsetEntry {
+    /// The micro-batch's number.
+    pub batch: BatchId,
+    /// The offset before its first row.
+    pub start: Offset,
+    /// The offset behind its last row.
+    pub end: Offset,
+    /// Who read it.
+    pub component: ComponentId,
+    /// How many rows it brings.
+    pub rows: u64,
+}
+
+impl CheckpointLocation {
+    /// Takes a store and the prefix below which the location lies; `shown` is its name in messages.
+    pub fn new(store: Arc<dyn ObjectStore>, prefix: Path, shown: impl Into<Arc<str>>) -> Self {
+        Self {
+            store: Arc::new(PrefixStore::new(store, prefix)),
+            shown: shown.into(),
+        }
+    }
+
+    /// A folder on this machine, created when missing. Every write is synced to the disk.
+    ///
+    /// # Errors
+    /// The folder can't be created.
+    pub fn local(folder: &FsPath) -> Result<Self, CheckpointError> {
+        let location = || folder.display().to_string();
+        std::fs::create_dir_all(folder).map_err(|e| CheckpointError::Location {
+            location: location(),
+            reason: format!("the folder can't be created: {e}"),
+        })?;
+        let store = LocalFileSystem::new_with_prefix(folder).map_err(|e| CheckpointError::Location {
+            location: location(),
+            reason: e.to_string(),
+        })?;
+        Ok(Self {
+            store: Arc::new(store.with_fsync(true)),
+            shown: location().into(),
+        })
+    }
+
+    /// A location that is gone with the process, for previews and tests.
+    pub fn memory() -> Self {
+        Self {
+            store: Arc::new(InMemory::new()),
+            shown: "memory://".into(),
+        }
+    }
+
+    /// The source's progress note: its own, or else one that something else left at the top.
+    ///
+    /// # Errors
+    /// The note can't be read, is longer than 64 KiB, or is not JSON.
+    pub async fn load_note(&self) -> Result<Option<Value>, CheckpointError> {
+        for path in [NOTE, FOREIGN_NOTE] {
+            if let Some(note) = self.read_json(path, MAX_NOTE_BYTES as u64).await? {
+                return Ok(Some(note));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Replaces the source's progress note. It is durable when this returns.
+    ///
+    /// # Errors
+    /// The text is longer than 64 KiB or is not JSON, or the location can't be written.
+    pub async fn save_note(&self, text: &str) -> Result<(), CheckpointError> {
+        let damaged = |reason: String| CheckpointError::Note { reason };
+        if text.len() > MAX_NOTE_BYTES {
+            return Err(damaged(format!(
+                "{} bytes; {MAX_NOTE_BYTES} are allowed",
+                text.len()
+            )));
+        }
+        serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|e| damaged(format!("not JSON: {e}")))?;
+        self.put(NOTE, text.to_owned(), PutMode::Overwrite).await
+    }
+
+    /// The offset log's entry of a micro-batch.
+    ///
+    /// # Errors
+    /// It can't be read, or is damaged.
+    pub async fn load_entry(&self, batch: BatchId) -> Result<Option<OffsetEntry>, CheckpointError> {
+        let path = entry_path(batch);
+        let Some(value) = self.read_json(&path, MAX_ENTRY_BYTES).await? else {
+            return Ok(None);
+        };
+        let damaged = |reason: String| CheckpointError::Damaged {
+            path: path.clone(),
+            reason,
+        };
+        let entry: OffsetEntry = serde_json::from_value(value).map_err(|e| damaged(e.to_string()))?;
+        if entry.batch != batch {
+            return Err(damaged(format!("it speaks of batch {}", entry.batch)));
+        }
+        Ok(Some(entry))
+    }
+
+    /// Writes an entry under its number if that is free. `false` means that it is taken.
+    ///
+    /// # Errors
+    /// The location can't be written.
+    pub async fn claim_entry(&self, entry: &OffsetEntry) -> Result<bool, CheckpointError> {
+        let path = entry_path(entry.batch);
+        let text = serde_json::to_string(entry).map_err(|e| CheckpointError::Damaged {
+            path: path.clone(),
+            reason: e.to_string(),
+        })?;
+        match self.put(&path, text, PutMode::Create).await {
+            Ok(()) => Ok(true),
+            Err(CheckpointError::Store {
+                source: object_store::Error::AlreadyExists { .. },
+                ..
+            }) => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Removes all entries but the newest hundred up to `batch`, the last committed one.
+    ///
+    /// # Errors
+    /// The location can't be listed or written.
+    pub async fn prune_entries(&self, batch: BatchId) -> Result<(), CheckpointError> {
+        let folder = Path::from(OFFSETS);
+        let entries: Vec<_> = self
+            .store
+            .list(Some(&folder))
+            .try_collect()
+            .await
+            .map_err(|source| store_error(OFFSETS, source))?;
+        let mut batches: Vec<BatchId> = entries
+            .iter()
+            .filter_map(|e| e.location.filename()?.parse().ok())
+            .filter(|n| *n <= batch)
+            .collect();
+        batches.sort_unstable_by(|a, b| b.cmp(a));
+        for old in batches.iter().skip(KEPT_ENTRIES) {
+            let path = entry_path(*old);
+            match self.store.delete(&Path::from(path.as_str())).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(source) => return Err(store_error(&path, source)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes and removes a file, to find out whether the location can be written.
+    ///
+    /// # Errors
+    /// It can't.
+    pub async fn probe(&self) -> Result<(), CheckpointError> {
+        const PROBE: &str = ".sandbar-probe";
+        self.put(PROBE, String::new(), PutMode::Overwrite).await?;
+        self.store
+            .delete(&Path::from(PROBE))
+            .await
+            .map_err(|source| store_error(PROBE, source))
+    }
+
+    async fn put(&self, path: &str, text: String, mode: PutMode) -> Result<(), CheckpointError> {
+        self.store
+            .put_opts(&Path::from(path), text.into(), mode.into())
+            .await
+            .map(|_| ())
+            .map_err(|source| store_error(path, source))
+    }
+
+    async fn read_json(&self, path: &str, most: u64) -> Result<Option<Value>, CheckpointError> {
+        let found = match self.store.get(&Path::from(path)).await {
+            Ok(found) => found,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(source) => return Err(store_error(path, source)),
+        };
+        let damaged = |reason: String| CheckpointError::Damaged {
+            path: path.to_owned(),
+            reason,
+        };
+        if found.meta.size > most {
+            return Err(damaged(format!("{} bytes; {most} are allowed", found.meta.size)));
+        }
+        let bytes = found.bytes().await.map_err(|source| store_error(path, source))?;
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|e| damaged(format!("not JSON: {e}")))
+    }
+}
+
+impl fmt::Display for CheckpointLocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+impl fmt::Debug for CheckpointLocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CheckpointLocation({})", self.shown)
+    }
+}
+
+fn entry_path(batch: BatchId) -> String {
+    format!("{OFFSETS}/{batch}")
+}
+
+fn store_error(path: &str, source: object_store::Error) -> CheckpointError {
+    CheckpointError::Store {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(batch: BatchId) -> OffsetEntry {
+        OffsetEntry {
+            batch,
+            start: serde_json::json!({"current": batch - 1}).into(),
+            end: serde_json::json!({"current": batch}).into(),
+            component: ComponentId {
+                name: "fake".into(),
+                version: "0.1.0".into(),
+                digest: "sha256:00".into(),
+            },
+            rows: 1,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_note_survives_in_a_folder_and_the_own_one_wins_over_a_foreign_one() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("progress.json"), r#"{"current": 20}"#).unwrap();
+        let location = CheckpointLocation::local(folder.path()).unwrap();
+        let note = location.load_note().await.unwrap().unwrap();
+        assert_eq!(note, serde_json::json!({"current": 20}));
+
+        location.save_note(r#"{"current":30}"#).await.unwrap();
+        let again = CheckpointLocation::local(folder.path()).unwrap();
+        let note = again.load_note().await.unwrap().unwrap();
+        assert_eq!(note, serde_json::json!({"current": 30}));
+        let text = std::fs::read_to_string(folder.path().join(NOTE)).unwrap();
+        assert_eq!(text, r#"{"current":30}"#);
+    }
+
+    #[tokio::test]
+    async fn a_note_that_is_too_long_or_not_json_is_refused_and_the_old_one_stays() {
+        let location = CheckpointLocation::memory();
+        location.save_note("1").await.unwrap();
+        let long = format!("\"{}\"", "x".repeat(MAX_NOTE_BYTES));
+        assert!(location.save_note(&long).await.is_err());
+        assert!(location.save_note("{").await.is_err());
+        assert_eq!(location.load_note().await.unwrap(), Some(Value::from(1)));
+    }
+
+    #[tokio::test]
+    async fn an_entry_is_claimed_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = CheckpointLocation::local(folder.path()).unwrap();
+        assert!(location.claim_entry(&entry(7)).await.unwrap());
+        let mut other = entry(7);
+        other.end = serde_json::json!("elsewhere").into();
+        assert!(!location.claim_entry(&other).await.unwrap());
+        assert_eq!(location.load_entry(7).await.unwrap(), Some(entry(7)));
+    }
+
+    #[tokio::test]
+    async fn the_newest_hundred_entries_are_kept_and_later_claims_too() {
+        let location = CheckpointLocation::memory();
+        for batch in 1..=130 {
+            location.claim_entry(&entry(batch)).await.unwrap();
+        }
+        location.prune_entries(120).await.unwrap();
+        assert_eq!(location.load_entry(20).await.unwrap(), None);
+        for batch in [21, 120, 121, 130] {
+            assert!(location.load_entry(batch).await.unwrap().is_some(), "{batch}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_torn_entry_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = CheckpointLocation::local(folder.path()).unwrap();
+        location.claim_entry(&entry(3)).await.unwrap();
+        std::fs::write(folder.path().join("offsets/3"), r#"{"batch":3,"sta"#).unwrap();
+        let message = location.load_entry(3).await.unwrap_err().to_string();
+        assert!(message.contains("offsets/3"), "{message}");
+        assert!(message.contains("reset --to-offset"), "{message}");
+    }
+}

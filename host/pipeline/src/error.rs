@@ -1,0 +1,153 @@
+use std::time::Duration;
+
+use crate::{BatchId, Offset};
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a source says, or what happened to it. Sorted by what someone can do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// The configuration is wrong.
+    #[error("invalid options: {0}")]
+    InvalidOptions(String),
+    /// The remote refuses the credentials.
+    #[error("the remote refuses the credentials: {0}")]
+    Unauthorized(String),
+    /// The same call may work later.
+    #[error("{message}")]
+    Unavailable {
+        /// What happened, with the request.
+        message: String,
+        /// The pause that the remote asked for.
+        retry_after: Option<Duration>,
+    },
+    /// What the remote sent is not what the schema promises.
+    #[error("the remote sent something unexpected: {0}")]
+    Malformed(String),
+    /// The position is gone at the remote.
+    #[error("the position is gone at the remote: {0}")]
+    OffsetLost(String),
+    /// A fault in the source.
+    #[error("the source failed: {0}")]
+    Internal(String),
+    /// The host stopped the source: a trap, an exhausted limit, a refused capability, a broken promise.
+    #[error("{0}")]
+    Host(#[source] Cause),
+}
+
+/// What went wrong with the table.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SinkError {
+    /// Another runner committed since this one asked the table. Nothing of ours is visible.
+    #[error(
+        "another runner owns the pipeline {pipeline:?}: it committed batch {batch} while this one was at work; stop one of the two"
+    )]
+    Superseded {
+        /// The pipeline's name.
+        pipeline: String,
+        /// The last batch that is there.
+        batch: BatchId,
+    },
+    /// The commit may or may not have happened, and the table could not be read to find out.
+    #[error("the commit of batch {batch} has an unknown outcome: {source}")]
+    Unknown {
+        /// The batch in question.
+        batch: BatchId,
+        /// What hid the outcome.
+        #[source]
+        source: Cause,
+    },
+    /// The table can't take these rows: a type without a mapping, a missing column, a foreign schema.
+    #[error("{0}")]
+    Schema(String),
+    /// What the table says of this pipeline can't be understood.
+    #[error("the table's record of this pipeline is damaged: {0}")]
+    Damaged(String),
+    /// The table or its store failed. Nothing was committed.
+    #[error("{context}: {source}")]
+    Store {
+        /// What was tried, on what.
+        context: String,
+        /// Why it failed.
+        #[source]
+        source: Cause,
+    },
+}
+
+/// What went wrong with the checkpoint location.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// The location's text is not a location.
+    #[error("checkpoint location {location:?}: {reason}")]
+    Location {
+        /// As it was given.
+        location: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A file there can't be read or written.
+    #[error("checkpoint file {path}: {source}")]
+    Store {
+        /// The file's path below the location.
+        path: String,
+        /// Why not.
+        #[source]
+        source: object_store::Error,
+    },
+    /// The source wants to save a note that is none.
+    #[error("the progress note is refused: {reason}")]
+    Note {
+        /// Why.
+        reason: String,
+    },
+    /// A file there is not what belongs there.
+    #[error(
+        "checkpoint file {path} is damaged: {reason}; restore it, or remove it and use `sandbar reset --to-offset`"
+    )]
+    Damaged {
+        /// The file's path below the location.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Why a pipeline stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PipelineError {
+    /// The source failed, and retries were of no use or not allowed.
+    #[error("{0}")]
+    Source(#[from] SourceError),
+    /// The table failed.
+    #[error("{0}")]
+    Sink(#[from] SinkError),
+    /// The checkpoint location failed.
+    #[error("{0}")]
+    Checkpoint(#[from] CheckpointError),
+    /// A batch is in the table, but nothing knows its end offset.
+    #[error(
+        "batch {batch} is in the table, but its end offset is not in the checkpoint location (offsets/{batch}); \
+         restore the location, or say where to go on with `sandbar reset --to-offset JSON`"
+    )]
+    OffsetUnknown {
+        /// The last committed batch.
+        batch: BatchId,
+    },
+    /// The source breaks the contract.
+    #[error("the source breaks its contract: {0}")]
+    Contract(String),
+    /// Rows were read, but the offset did not move.
+    #[error(
+        "the source breaks its contract: it read {rows} rows but its end offset is the start offset {offset}"
+    )]
+    Stuck {
+        /// Rows that it gave.
+        rows: u64,
+        /// Where it stands.
+        offset: Offset,
+    },
+}

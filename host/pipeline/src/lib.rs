@@ -1,0 +1,48 @@
+//! The exactly-once protocol between a [`Source`] and a [`Sink`].
+//!
+//! ```text
+//! trigger -> plan -> read (one task per partition) -> stage -> commit -> acknowledge
+//! ```
+//!
+//! The sink's commit is the one point of truth: rows, batch id and end offset become durable in one step,
+//! or none of them does. Everything before it leaves garbage at worst, everything after it is advice. So a
+//! start has nothing to reconcile. It asks the sink for the last committed batch and its end offset,
+//! acknowledges that end once more, and plans from there. Nothing has to be read the same way twice.
+//!
+//! Where a table can't carry the offset, an entry of the offset log is written before the commit, and the
+//! batch number in the table says whether it counts: see [`OffsetEntry`]. Where neither place knows the
+//! offset of a committed batch the pipeline refuses to guess.
+//!
+//! Invariant: this crate knows neither wasm nor Delta, so that the protocol is proven with fakes in
+//! milliseconds.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod checkpoint;
+mod clock;
+mod error;
+mod micro_batch;
+mod offset;
+mod pipeline;
+mod plan;
+mod progress;
+mod read;
+mod retry;
+mod sink;
+mod source;
+mod stop;
+#[cfg(test)]
+mod tests;
+mod trigger;
+
+pub use checkpoint::{CheckpointLocation, OffsetEntry};
+pub use clock::{Clock, SystemClock};
+pub use error::{CheckpointError, PipelineError, SinkError, SourceError};
+pub use micro_batch::{ComponentId, MicroBatch};
+pub use offset::{BatchId, Offset, Partition};
+pub use pipeline::{Pipeline, PipelineOptions, RunSummary};
+pub use progress::{BatchReport, ProgressSink, StageTimes};
+pub use retry::RetryPolicy;
+pub use sink::{CommitReceipt, Committed, Sink, Stage, StageSummary};
+pub use source::{Batch, Batches, ReadLimit, Source, SourceUsage};
+pub use stop::{StopSignal, Stopper};
+pub use trigger::Trigger;

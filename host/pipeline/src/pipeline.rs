@@ -1,0 +1,400 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::plan::{Plan, plan};
+use crate::read::{StagedRows, read_range, read_sequential};
+use crate::retry::Backoff;
+use crate::{
+    BatchId, BatchReport, CheckpointLocation, Clock, MicroBatch, Offset, OffsetEntry, PipelineError,
+    ProgressSink, ReadLimit, RetryPolicy, Sink, Source, SourceError, StageTimes, StopSignal, Trigger,
+};
+
+/// What a pipeline is told besides its source and sink.
+#[derive(Clone, Debug)]
+pub struct PipelineOptions {
+    /// Names the pipeline in the table.
+    pub name: String,
+    /// When to look for rows.
+    pub trigger: Trigger,
+    /// How much one micro-batch may take.
+    pub limit: ReadLimit,
+    /// Partitions read at once; at least 1.
+    pub parallelism: usize,
+    /// What to do when the remote is unavailable.
+    pub retry: RetryPolicy,
+}
+
+/// What a run achieved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunSummary {
+    /// Micro-batches committed by this run.
+    pub batches: u64,
+    /// Their rows.
+    pub rows: u64,
+    /// The last committed micro-batch of the pipeline, 0 for none.
+    pub last_batch: BatchId,
+    /// The table's version after this run's last commit, if it made one.
+    pub table_version: Option<u64>,
+    /// Where the next micro-batch starts.
+    pub offset: Offset,
+    /// Whether it ended because it was asked to stop.
+    pub stopped: bool,
+}
+
+/// One source, one sink, and the protocol between them.
+pub struct Pipeline<S, K> {
+    source: Arc<S>,
+    sink: K,
+    checkpoint: CheckpointLocation,
+    clock: Arc<dyn Clock>,
+    progress: Arc<dyn ProgressSink>,
+    stop: StopSignal,
+    options: PipelineOptions,
+}
+
+/// A committed position: everything up to `offset` is in the table.
+struct Position {
+    batch: BatchId,
+    offset: Offset,
+}
+
+/// Why a piece of work ended early.
+enum Interrupt {
+    Stopped,
+    Failed(PipelineError),
+}
+
+impl<E: Into<PipelineError>> From<E> for Interrupt {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl<S: Source, K: Sink> Pipeline<S, K> {
+    /// Puts the parts together. Nothing happens before [`Pipeline::run`].
+    pub fn new(
+        source: Arc<S>,
+        sink: K,
+        checkpoint: CheckpointLocation,
+        clock: Arc<dyn Clock>,
+        progress: Arc<dyn ProgressSink>,
+        stop: StopSignal,
+        options: PipelineOptions,
+    ) -> Self {
+        Self {
+            source,
+            sink,
+            checkpoint,
+            clock,
+            progress,
+            stop,
+            options,
+        }
+    }
+
+    /// The sink, for what it may still have to finish.
+    pub fn into_sink(self) -> K {
+        self.sink
+    }
+
+    /// Runs until the trigger is done, a stop is asked for, or something fails.
+    ///
+    /// What this process believed before does not count: every run asks the table where it stands.
+    ///
+    /// # Errors
+    /// The first failure that retries could not help. The table then holds whole micro-batches only.
+    pub async fn run(&mut self) -> Result<RunSummary, PipelineError> {
+        let mut summary = RunSummary {
+            batches: 0,
+            rows: 0,
+            last_batch: 0,
+            table_version: None,
+            offset: Offset::from(serde_json::Value::Null),
+            stopped: false,
+        };
+        match self.run_trigger(&mut summary).await {
+            Ok(()) => {}
+            Err(Interrupt::Stopped) => summary.stopped = true,
+            Err(Interrupt::Failed(e)) => return Err(e),
+        }
+        Ok(summary)
+    }
+
+    /// Commits a micro-batch without rows whose end is `to`, so that the next one starts there.
+    ///
+    /// # Errors
+    /// The table or the checkpoint location fails, or another runner is at work.
+    pub async fn reset(&mut self, to: Offset) -> Result<BatchReport, PipelineError> {
+        let last = self.sink.last_committed().await?;
+        let batch = last.as_ref().map_or(0, |c| c.batch);
+        // Where a batch started is for people only; a lost offset must not stand in the way of a reset.
+        let start = last.and_then(|c| c.end).unwrap_or_else(|| to.clone());
+        let rows = StagedRows {
+            staged: None,
+            summary: Default::default(),
+            end: to,
+            usage: Default::default(),
+        };
+        let position = Position { batch, offset: start };
+        self.commit(&position, rows, None, StageTimes::default()).await
+    }
+
+    async fn run_trigger(&mut self, summary: &mut RunSummary) -> Result<(), Interrupt> {
+        let stop = self.stop.clone();
+        let mut position = tokio::select! {
+            biased;
+            () = stop.stopped() => return Err(Interrupt::Stopped),
+            position = self.find_position() => position?,
+        };
+        summary.last_batch = position.batch;
+        summary.offset = position.offset.clone();
+        self.progress.started(position.batch, &position.offset);
+        loop {
+            let began = self.clock.elapsed();
+            self.look(&mut position, summary).await?;
+            let Trigger::Interval(interval) = self.options.trigger else {
+                return Ok(());
+            };
+            let took = self.clock.elapsed().saturating_sub(began);
+            self.pause(interval.saturating_sub(took)).await?;
+        }
+    }
+
+    /// The table tells; only where it holds nothing of this pipeline, the source does.
+    async fn find_position(&mut self) -> Result<Position, Interrupt> {
+        let Some(last) = self.sink.last_committed().await? else {
+            let mut backoff = Backoff::new(self.options.retry);
+            let offset = loop {
+                match self.source.initial_offset().await {
+                    Ok(offset) => break offset,
+                    Err(e) => self.pause_after(&mut backoff, e).await?,
+                }
+            };
+            return Ok(Position { batch: 0, offset });
+        };
+        let batch = last.batch;
+        let offset = match last.end {
+            Some(end) => end,
+            None => match self.checkpoint.load_entry(batch).await? {
+                Some(entry) => entry.end,
+                None => return Err(PipelineError::OffsetUnknown { batch }.into()),
+            },
+        };
+        // The last run may have died between its commit and telling the source.
+        self.acknowledge(&offset).await?;
+        Ok(Position { batch, offset })
+    }
+
+    /// Reads what is there: all of it, or one micro-batch if the trigger says once.
+    async fn look(&mut self, position: &mut Position, summary: &mut RunSummary) -> Result<(), Interrupt> {
+        let once = self.options.trigger == Trigger::Once;
+        let before = summary.batches;
+        let up_to = match once {
+            true => None,
+            false => tokio::select! {
+                biased;
+                () = self.stop.stopped() => return Err(Interrupt::Stopped),
+                latest = self.find_latest(&position.offset) => latest?,
+            },
+        };
+        loop {
+            if up_to.as_ref() == Some(&position.offset) {
+                self.progress.nothing_new(&position.offset);
+                return Ok(());
+            }
+            let Some((report, told)) = self.micro_batch(position, up_to.as_ref()).await? else {
+                if summary.batches == before {
+                    self.progress.nothing_new(&position.offset);
+                }
+                return Ok(());
+            };
+            summary.batches += 1;
+            summary.rows += report.rows;
+            summary.last_batch = report.batch;
+            summary.table_version = Some(report.table_version);
+            summary.offset = report.end.clone();
+            position.batch = report.batch;
+            position.offset = report.end.clone();
+            self.progress.committed(&report);
+            told?;
+            if once || up_to.as_ref() == Some(&position.offset) {
+                return Ok(());
+            }
+            if self.stop.is_stopped() {
+                return Err(Interrupt::Stopped);
+            }
+        }
+    }
+
+    /// The end of what exists, pinned for one look so that a growing remote can't make it endless.
+    async fn find_latest(&self, start: &Offset) -> Result<Option<Offset>, Interrupt> {
+        let mut backoff = Backoff::new(self.options.retry);
+        loop {
+            match self.source.latest_offset(start, None, ReadLimit::default()).await {
+                Ok(latest) => return Ok(latest),
+                Err(e) => self.pause_after(&mut backoff, e).await?,
+            }
+        }
+    }
+
+    /// Plans, reads, stages, commits and acknowledges. `None` when there is nothing to read.
+    ///
+    /// A batch whose acknowledgement failed is reported like any other: it is in the table.
+    async fn micro_batch(
+        &mut self,
+        position: &Position,
+        up_to: Option<&Offset>,
+    ) -> Result<Option<(BatchReport, Result<(), PipelineError>)>, Interrupt> {
+        let began = self.clock.elapsed();
+        let mut backoff = Backoff::new(self.options.retry);
+        let (rows, mut times) = loop {
+            let stop = self.stop.clone();
+            let attempt = tokio::select! {
+                biased;
+                () = stop.stopped() => return Err(Interrupt::Stopped),
+                attempt = self.read(position, up_to) => attempt,
+            };
+            match attempt {
+                Ok(read) => break read,
+                Err(PipelineError::Source(e)) => self.pause_after(&mut backoff, e).await?,
+                Err(e) => return Err(e.into()),
+            }
+        };
+        if rows.end == position.offset {
+            if rows.summary.rows > 0 {
+                return Err(PipelineError::Stuck {
+                    rows: rows.summary.rows,
+                    offset: rows.end,
+                }
+                .into());
+            }
+            return Ok(None);
+        }
+        // From here on nothing is abandoned half way.
+        let end = rows.end.clone();
+        let mut report = self.commit(position, rows, up_to, times).await?;
+        let committed = self.clock.elapsed();
+        let told = self.acknowledge(&end).await;
+        times = report.times;
+        times.acknowledge = self.clock.elapsed().saturating_sub(committed);
+        times.total = self.clock.elapsed().saturating_sub(began);
+        report.times = times;
+        Ok(Some((report, told)))
+    }
+
+    async fn read(
+        &mut self,
+        position: &Position,
+        up_to: Option<&Offset>,
+    ) -> Result<(StagedRows<K>, StageTimes), PipelineError> {
+        let start = &position.offset;
+        let limit = self.options.limit;
+        let began = self.clock.elapsed();
+        let plan = plan(&*self.source, start, up_to, limit).await?;
+        let planned = self.clock.elapsed();
+        let progress = &*self.progress;
+        let rows = match plan {
+            Plan::Nothing => StagedRows {
+                staged: None,
+                summary: Default::default(),
+                end: start.clone(),
+                usage: Default::default(),
+            },
+            Plan::Range { end, partitions } => {
+                let parallelism = self.options.parallelism;
+                let (source, sink) = (&self.source, &mut self.sink);
+                read_range(source, sink, end, partitions, parallelism, limit, progress).await?
+            }
+            Plan::Sequential => read_sequential(&self.source, &mut self.sink, start, limit, progress).await?,
+        };
+        let times = StageTimes {
+            plan: planned.saturating_sub(began),
+            read: self.clock.elapsed().saturating_sub(planned),
+            encode: rows.summary.encode,
+            ..StageTimes::default()
+        };
+        Ok((rows, times))
+    }
+
+    async fn commit(
+        &mut self,
+        position: &Position,
+        rows: StagedRows<K>,
+        latest: Option<&Offset>,
+        mut times: StageTimes,
+    ) -> Result<BatchReport, PipelineError> {
+        let began = self.clock.elapsed();
+        let mut batch = MicroBatch {
+            pipeline: self.options.name.clone(),
+            batch: position.batch + 1,
+            start: position.offset.clone(),
+            end: rows.end,
+            rows: rows.summary.rows,
+            component: self.source.component().clone(),
+        };
+        let logged = !self.sink.carries_offset();
+        if logged {
+            self.claim_offset_entry(&mut batch).await?;
+        }
+        let receipt = self.sink.commit(rows.staged, &batch).await?;
+        if logged && let Err(e) = self.checkpoint.prune_entries(batch.batch).await {
+            tracing::warn!(pipeline = %self.options.name, error = %e, "old entries of the offset log stay");
+        }
+        times.commit = self.clock.elapsed().saturating_sub(began);
+        Ok(BatchReport {
+            batch: batch.batch,
+            start: batch.start,
+            latest: latest.cloned(),
+            end: batch.end,
+            rows: batch.rows,
+            files: rows.summary.files,
+            bytes: rows.summary.bytes,
+            table_version: receipt.table_version,
+            usage: rows.usage,
+            times,
+        })
+    }
+
+    /// Writes the offset log's entry, under the first free number: see [`OffsetEntry`].
+    async fn claim_offset_entry(&self, batch: &mut MicroBatch) -> Result<(), PipelineError> {
+        loop {
+            let entry = OffsetEntry {
+                batch: batch.batch,
+                start: batch.start.clone(),
+                end: batch.end.clone(),
+                component: batch.component.clone(),
+                rows: batch.rows,
+            };
+            if self.checkpoint.claim_entry(&entry).await? {
+                return Ok(());
+            }
+            batch.batch += 1;
+        }
+    }
+
+    /// Tells the source. That it can't be told is no failure: the next start tells it again.
+    async fn acknowledge(&self, end: &Offset) -> Result<(), PipelineError> {
+        match self.source.commit(end).await {
+            Ok(()) => Ok(()),
+            Err(e @ SourceError::Host(_)) => Err(e.into()),
+            Err(e) => {
+                tracing::warn!(pipeline = %self.options.name, error = %e, "the source could not note its progress");
+                Ok(())
+            }
+        }
+    }
+
+    async fn pause_after(&self, backoff: &mut Backoff, error: SourceError) -> Result<(), Interrupt> {
+        let (pause, message) = backoff.pause_after(error)?;
+        self.progress.retrying(backoff.failures(), pause, &message);
+        self.pause(pause).await
+    }
+
+    async fn pause(&self, duration: Duration) -> Result<(), Interrupt> {
+        tokio::select! {
+            biased;
+            () = self.stop.stopped() => Err(Interrupt::Stopped),
+            () = self.clock.sleep(duration) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::{
+    Batch, Batches, Offset, Partition, PipelineError, ProgressSink, ReadLimit, Sink, Source, SourceError,
+    SourceUsage, Stage, StageSummary,
+};
+
+/// Batches that may wait between the readers and the stage. Together with one in each reader's hand it
+/// bounds what is in memory.
+const QUEUED_BATCHES: usize = 2;
+
+pub(crate) type StagedOf<K> = <<K as Sink>::Stage as Stage>::Staged;
+
+/// Rows of one micro-batch, written but not visible.
+pub(crate) struct StagedRows<K: Sink> {
+    pub(crate) staged: Option<StagedOf<K>>,
+    pub(crate) summary: StageSummary,
+    pub(crate) end: Offset,
+    pub(crate) usage: SourceUsage,
+}
+
+/// Reads all parts, `parallelism` at once, into one stage.
+pub(crate) async fn read_range<S: Source, K: Sink>(
+    source: &Arc<S>,
+    sink: &mut K,
+    end: Offset,
+    partitions: Vec<Partition>,
+    parallelism: usize,
+    limit: ReadLimit,
+    progress: &dyn ProgressSink,
+) -> Result<StagedRows<K>, PipelineError> {
+    let mut staging = Staging::new(sink, progress);
+    let workers = parallelism.clamp(1, partitions.len().max(1));
+    let parts = Arc::new(std::sync::Mutex::new(partitions.into_iter()));
+    let (sender, mut receiver) = mpsc::channel(QUEUED_BATCHES);
+    // Dropped on every way out, which ends the readers and what they hold.
+    let mut readers = JoinSet::new();
+    for _ in 0..workers {
+        readers.spawn(read_parts(source.clone(), parts.clone(), sender.clone()));
+    }
+    drop(sender);
+    while let Some(batch) = receiver.recv().await {
+        staging.add(batch?).await?;
+        if limit.max_rows.is_some_and(|most| staging.rows > most) {
+            return Err(PipelineError::Contract(format!(
+                "the range up to {end} has more than the {} rows that latest-offset was limited to",
+                limit.max_rows.unwrap_or_default()
+            )));
+        }
+    }
+    while let Some(reader) = readers.join_next().await {
+        reader.map_err(|e| SourceError::Host(Box::new(e)))?;
+    }
+    staging.finish(end).await
+}
+
+/// Reads on from `start` until the limit is reached or nothing is left.
+pub(crate) async fn read_sequential<S: Source, K: Sink>(
+    source: &Arc<S>,
+    sink: &mut K,
+    start: &Offset,
+    limit: ReadLimit,
+    progress: &dyn ProgressSink,
+) -> Result<StagedRows<K>, PipelineError> {
+    let mut staging = Staging::new(sink, progress);
+    let mut end = start.clone();
+    let mut batches = source.read_from(start, limit).await?;
+    while let Some(batch) = batches.next().await? {
+        // A source that never has to wait must still leave room for a stop.
+        tokio::task::coop::consume_budget().await;
+        let Some(reached) = batch.end.clone() else {
+            return Err(PipelineError::Contract(
+                "a batch of read-from has no end offset".into(),
+            ));
+        };
+        let rows = count_rows(&batch);
+        if rows > 0 && reached == end {
+            return Err(PipelineError::Stuck { rows, offset: end });
+        }
+        // A batch that would go over the limit is read again by the next micro-batch, from `end`.
+        if staging.rows > 0 && limit.max_rows.is_some_and(|most| staging.rows + rows > most) {
+            break;
+        }
+        staging.add(batch).await?;
+        end = reached;
+        if limit.max_rows.is_some_and(|most| staging.rows >= most) {
+            break;
+        }
+    }
+    drop(batches);
+    staging.finish(end).await
+}
+
+async fn read_parts<S: Source>(
+    source: Arc<S>,
+    parts: Arc<std::sync::Mutex<std::vec::IntoIter<Partition>>>,
+    sender: mpsc::Sender<Result<Batch, SourceError>>,
+) {
+    let next = || parts.lock().ok().and_then(|mut parts| parts.next());
+    while let Some(part) = next() {
+        if let Err(e) = read_part(&*source, &part, &sender).await {
+            let _ = sender.send(Err(e)).await;
+            return;
+        }
+    }
+}
+
+async fn read_part<S: Source>(
+    source: &S,
+    part: &Partition,
+    sender: &mpsc::Sender<Result<Batch, SourceError>>,
+) -> Result<(), SourceError> {
+    let mut batches = source.read(part).await?;
+    while let Some(batch) = batches.next().await? {
+        if sender.send(Ok(batch)).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// A stage that is begun with the first row, so that a micro-batch without rows leaves no file.
+struct Staging<'a, K: Sink> {
+    sink: &'a mut K,
+    stage: Option<K::Stage>,
+    progress: &'a dyn ProgressSink,
+    rows: u64,
+    usage: SourceUsage,
+}
+
+impl<'a, K: Sink> Staging<'a, K> {
+    fn new(sink: &'a mut K, progress: &'a dyn ProgressSink) -> Self {
+        Self {
+            sink,
+            stage: None,
+            progress,
+            rows: 0,
+            usage: SourceUsage::default(),
+        }
+    }
+
+    async fn add(&mut self, batch: Batch) -> Result<(), PipelineError> {
+        self.usage.add(&batch.usage);
+        let rows = count_rows(&batch);
+        for part in batch.rows.into_iter().filter(|b| b.num_rows() > 0) {
+            let stage = match &mut self.stage {
+                Some(stage) => stage,
+                None => self.stage.insert(self.sink.stage().await?),
+            };
+            stage.write(part).await?;
+        }
+        if rows > 0 {
+            self.rows = self.rows.saturating_add(rows);
+            self.progress.rows_staged(rows);
+        }
+        Ok(())
+    }
+
+    async fn finish(self, end: Offset) -> Result<StagedRows<K>, PipelineError> {
+        let (staged, summary) = match self.stage {
+            Some(stage) => {
+                let (staged, summary) = stage.finish().await?;
+                (Some(staged), summary)
+            }
+            None => (None, StageSummary::default()),
+        };
+        Ok(StagedRows {
+            staged,
+            summary: StageSummary {
+                rows: self.rows,
+                ..summary
+            },
+            end,
+            usage: self.usage,
+        })
+    }
+}
+
+fn count_rows(batch: &Batch) -> u64 {
+    batch.rows.iter().map(|b| b.num_rows() as u64).sum()
+}

@@ -1,0 +1,95 @@
+use std::future::Future;
+use std::time::Duration;
+
+use arrow_array::RecordBatch;
+
+use crate::{BatchId, ComponentId, MicroBatch, Offset, SinkError};
+
+/// The last micro-batch that the sink holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// Its number; at least 1.
+    pub batch: BatchId,
+    /// Its end offset, when the sink can carry one ([`Sink::carries_offset`]).
+    pub end: Option<Offset>,
+    /// Who read it, where the sink knows.
+    pub component: Option<ComponentId>,
+}
+
+/// What a commit achieved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct CommitReceipt {
+    /// The version of the table that holds the batch.
+    pub table_version: u64,
+}
+
+/// What a stage holds after its last row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StageSummary {
+    /// Rows written.
+    pub rows: u64,
+    /// Files written.
+    pub files: u64,
+    /// Bytes of these files.
+    pub bytes: u64,
+    /// Time spent on encoding and writing.
+    pub encode: Duration,
+}
+
+/// Where rows go: a table that takes a micro-batch whole or not at all.
+///
+/// The table may be written by others at the same time; only one runner of *this* pipeline may get through.
+/// So a commit goes in only if the last batch of the pipeline in the table is still the one that this sink
+/// told or committed last. That comparison is the sink's duty, on the very state that it commits on.
+///
+/// The number alone can't tell. Where the offset log gives numbers out, two runners that start from one batch
+/// have numbers of their own, and a number whose runner died before its commit is left out: batch 8 may
+/// follow batch 6.
+pub trait Sink: Send {
+    /// Rows written but not yet visible.
+    type Stage: Stage;
+
+    /// Whether the table itself carries the end offset. If not, the pipeline keeps an offset log.
+    fn carries_offset(&self) -> bool;
+
+    /// Reads the table afresh and tells the last micro-batch of this pipeline in it.
+    ///
+    /// # Errors
+    /// The table can't be read, or what it says of this pipeline is damaged.
+    fn last_committed(&mut self) -> impl Future<Output = Result<Option<Committed>, SinkError>> + Send;
+
+    /// Begins to write rows. Nothing of it is visible before [`Sink::commit`].
+    ///
+    /// # Errors
+    /// The table can't take the source's schema any more.
+    fn stage(&mut self) -> impl Future<Output = Result<Self::Stage, SinkError>> + Send;
+
+    /// Makes the staged rows and the progress visible in one step, or neither.
+    ///
+    /// `staged` is `None` for a batch without rows that moves the offset.
+    ///
+    /// # Errors
+    /// [`SinkError::Superseded`] when another runner committed since [`Sink::last_committed`] or this sink's
+    /// own last commit, with nothing of ours visible. On [`SinkError::Unknown`] the caller has to ask [`Sink::last_committed`] before it goes on.
+    /// Every other error means that nothing was committed.
+    fn commit(
+        &mut self,
+        staged: Option<<Self::Stage as Stage>::Staged>,
+        batch: &MicroBatch,
+    ) -> impl Future<Output = Result<CommitReceipt, SinkError>> + Send;
+}
+
+/// Rows on their way into the table.
+///
+/// Dropping a stage without [`Stage::finish`] leaves at worst files that no reader sees.
+pub trait Stage: Send + 'static {
+    /// Finished files, ready for the commit.
+    type Staged: Send + 'static;
+
+    /// Adds rows, in the source's schema.
+    fn write(&mut self, rows: RecordBatch) -> impl Future<Output = Result<(), SinkError>> + Send;
+
+    /// Closes the files. They are durable when this returns.
+    fn finish(self) -> impl Future<Output = Result<(Self::Staged, StageSummary), SinkError>> + Send;
+}

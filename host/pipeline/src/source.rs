@@ -1,0 +1,104 @@
+use std::future::Future;
+use std::time::Duration;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+
+use crate::{ComponentId, Offset, Partition, SourceError};
+
+/// How much one micro-batch may take. `None` means no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadLimit {
+    /// Rows after the start.
+    pub max_rows: Option<u64>,
+    /// Bytes of record batches.
+    pub max_bytes: Option<u64>,
+}
+
+/// Rows as a source gave them, decoded and checked.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The rows, all of the source's schema. May be empty.
+    pub rows: Vec<RecordBatch>,
+    /// The offset behind the last row, for a source that learns it by reading.
+    pub end: Option<Offset>,
+    /// What it cost to get them.
+    pub usage: SourceUsage,
+}
+
+/// What reading cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SourceUsage {
+    /// Processor time inside the source.
+    pub guest: Duration,
+    /// Time for decoding and checking what it handed over.
+    pub decode: Duration,
+    /// Bytes of HTTP response bodies.
+    pub response_bytes: u64,
+    /// HTTP requests.
+    pub requests: u64,
+    /// The most memory that one instance held, in bytes.
+    pub peak_memory: u64,
+}
+
+impl SourceUsage {
+    /// Adds another reading's cost; the peak is the larger one.
+    pub fn add(&mut self, other: &Self) {
+        self.guest += other.guest;
+        self.decode += other.decode;
+        self.response_bytes += other.response_bytes;
+        self.requests += other.requests;
+        self.peak_memory = self.peak_memory.max(other.peak_memory);
+    }
+}
+
+/// One stream of one connector, as the contract in `wit/` has it.
+///
+/// Every call stands by itself: only offsets and partitions carry over from one to the next.
+pub trait Source: Send + Sync + 'static {
+    /// Record batches of one partition or one sequential read.
+    type Batches: Batches;
+
+    /// Who reads.
+    fn component(&self) -> &ComponentId;
+
+    /// The schema of every row.
+    fn schema(&self) -> SchemaRef;
+
+    /// Where a pipeline without a committed batch starts.
+    fn initial_offset(&self) -> impl Future<Output = Result<Offset, SourceError>> + Send;
+
+    /// Where a micro-batch that starts at `start` ends, never beyond `up_to`; `None` when only reading tells.
+    fn latest_offset(
+        &self,
+        start: &Offset,
+        up_to: Option<&Offset>,
+        limit: ReadLimit,
+    ) -> impl Future<Output = Result<Option<Offset>, SourceError>> + Send;
+
+    /// Splits (start, end] into parts.
+    fn partitions(
+        &self,
+        start: &Offset,
+        end: &Offset,
+    ) -> impl Future<Output = Result<Vec<Partition>, SourceError>> + Send;
+
+    /// Reads one part.
+    fn read(&self, partition: &Partition) -> impl Future<Output = Result<Self::Batches, SourceError>> + Send;
+
+    /// Reads on from `start`, for a source whose `latest_offset` is `None`.
+    fn read_from(
+        &self,
+        start: &Offset,
+        limit: ReadLimit,
+    ) -> impl Future<Output = Result<Self::Batches, SourceError>> + Send;
+
+    /// Tells the source that everything up to `end` is in the table.
+    fn commit(&self, end: &Offset) -> impl Future<Output = Result<(), SourceError>> + Send;
+}
+
+/// Record batches, one at a time.
+pub trait Batches: Send + 'static {
+    /// The next batch, or `None` at the end.
+    fn next(&mut self) -> impl Future<Output = Result<Option<Batch>, SourceError>> + Send;
+}

@@ -1,0 +1,164 @@
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+
+use super::script::{Script, Shared, lock, yield_once};
+use crate::{BatchId, CommitReceipt, Committed, MicroBatch, Sink, SinkError, Stage, StageSummary};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum SinkCall {
+    LastCommitted,
+    Stage,
+    Write,
+    Finish,
+    Commit,
+}
+
+/// A table in memory. Every micro-batch in it is one version, counted from 0.
+#[derive(Default)]
+pub(crate) struct Table {
+    pub(crate) batches: Vec<Landed>,
+    pub(crate) script: Script<SinkCall, SinkError>,
+    /// Stages ever begun.
+    pub(crate) stages: usize,
+}
+
+pub(crate) struct Landed {
+    pub(crate) batch: MicroBatch,
+    /// The rows' ids as they were written.
+    pub(crate) ids: Vec<i64>,
+}
+
+/// One runner's way into the table.
+pub(crate) struct FakeSink {
+    pub(crate) table: Shared<Table>,
+    pub(crate) journal: Shared<Vec<String>>,
+    pub(crate) carries_offset: bool,
+    /// The last batch as this sink knows it.
+    pub(crate) known: Option<BatchId>,
+}
+
+pub(crate) struct FakeStage {
+    table: Shared<Table>,
+    ids: Vec<i64>,
+}
+
+impl Table {
+    pub(crate) fn last_batch(&self) -> BatchId {
+        self.batches.last().map_or(0, |landed| landed.batch.batch)
+    }
+}
+
+impl Sink for FakeSink {
+    type Stage = FakeStage;
+
+    fn carries_offset(&self) -> bool {
+        self.carries_offset
+    }
+
+    async fn last_committed(&mut self) -> Result<Option<Committed>, SinkError> {
+        lock(&self.journal).push("LastCommitted".into());
+        begin(&self.table, SinkCall::LastCommitted).await?;
+        let table = lock(&self.table);
+        self.known = Some(table.last_batch());
+        Ok(table.batches.last().map(|landed| Committed {
+            batch: landed.batch.batch,
+            end: self.carries_offset.then(|| landed.batch.end.clone()),
+            component: self.carries_offset.then(|| landed.batch.component.clone()),
+        }))
+    }
+
+    async fn stage(&mut self) -> Result<FakeStage, SinkError> {
+        lock(&self.journal).push("Stage".into());
+        begin(&self.table, SinkCall::Stage).await?;
+        lock(&self.table).stages += 1;
+        Ok(FakeStage {
+            table: self.table.clone(),
+            ids: Vec::new(),
+        })
+    }
+
+    async fn commit(
+        &mut self,
+        staged: Option<Vec<i64>>,
+        batch: &MicroBatch,
+    ) -> Result<CommitReceipt, SinkError> {
+        lock(&self.journal).push(format!("Commit {}", batch.batch));
+        let step = lock(&self.table).script.take(SinkCall::Commit);
+        let after = step.begin().await?;
+        let known = self.known.take().expect("last_committed comes first");
+        let version = {
+            let mut table = lock(&self.table);
+            let last = table.last_batch();
+            if last != known {
+                return Err(SinkError::Superseded {
+                    pipeline: batch.pipeline.clone(),
+                    batch: last,
+                });
+            }
+            assert!(batch.batch > last, "numbers only grow");
+            table.batches.push(Landed {
+                batch: batch.clone(),
+                ids: staged.unwrap_or_default(),
+            });
+            table.batches.len() as u64 - 1
+        };
+        // Who dies here never hears that it was committed.
+        yield_once().await;
+        if let Some(e) = after {
+            return Err(e);
+        }
+        self.known = Some(batch.batch);
+        Ok(CommitReceipt {
+            table_version: version,
+        })
+    }
+}
+
+impl Stage for FakeStage {
+    type Staged = Vec<i64>;
+
+    async fn write(&mut self, rows: RecordBatch) -> Result<(), SinkError> {
+        begin(&self.table, SinkCall::Write).await?;
+        let ids = rows.column(0).as_primitive::<Int64Type>();
+        self.ids.extend_from_slice(ids.values());
+        Ok(())
+    }
+
+    async fn finish(self) -> Result<(Vec<i64>, StageSummary), SinkError> {
+        begin(&self.table, SinkCall::Finish).await?;
+        let summary = StageSummary {
+            rows: self.ids.len() as u64,
+            files: 1,
+            bytes: 8 * self.ids.len() as u64,
+            ..StageSummary::default()
+        };
+        Ok((self.ids, summary))
+    }
+}
+
+pub(crate) fn store_error() -> SinkError {
+    SinkError::Store {
+        context: "PUT of a commit".into(),
+        source: "refused".into(),
+    }
+}
+
+pub(crate) fn unknown(batch: BatchId) -> SinkError {
+    SinkError::Unknown {
+        batch,
+        source: "the connection broke".into(),
+    }
+}
+
+pub(crate) fn superseded(batch: BatchId) -> SinkError {
+    SinkError::Superseded {
+        pipeline: "comments".into(),
+        batch,
+    }
+}
+
+async fn begin(table: &Shared<Table>, call: SinkCall) -> Result<(), SinkError> {
+    let step = lock(table).script.take(call);
+    step.begin().await?.map_or(Ok(()), Err)
+}

@@ -1,0 +1,17 @@
+mod fakes;
+
+mod breaches;
+mod empty_batches;
+mod growth;
+mod kills;
+mod model;
+mod offset;
+mod offset_log;
+mod parallel;
+mod reset;
+mod retries;
+mod runners;
+mod seed_flaws;
+mod start;
+mod stops;
+mod triggers;

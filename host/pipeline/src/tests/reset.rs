@@ -1,0 +1,68 @@
+use super::fakes::{SinkCall, Step, World, store_error};
+use crate::{CheckpointLocation, PipelineError};
+
+#[tokio::test]
+async fn after_a_reset_the_next_run_starts_there() {
+    for world in World::every(25) {
+        world.run().await.unwrap();
+        let report = world.pipeline().reset(world.offset(20)).await.unwrap();
+        assert_eq!((report.batch, report.rows, report.files), (4, 0, 0));
+        assert_eq!((report.end, report.table_version), (world.offset(20), 3));
+        assert_eq!(world.batches().last().unwrap().2, 20);
+        assert_eq!(world.count("Stage"), 3);
+
+        let next = world.beside();
+        let summary = next.run().await.unwrap();
+        assert_eq!((summary.batches, summary.rows, summary.last_batch), (1, 5, 5));
+        assert_eq!(world.ids()[25..], [21, 22, 23, 24, 25]);
+        assert_eq!(next.journal()[1], "Acknowledge 20");
+    }
+}
+
+#[tokio::test]
+async fn a_reset_before_the_first_run_skips_rows() {
+    for world in World::every(25) {
+        world.pipeline().reset(world.offset(22)).await.unwrap();
+        world.run().await.unwrap();
+        assert_eq!(world.ids(), [23, 24, 25]);
+        assert_eq!(world.count("InitialOffset"), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_reset_asks_the_source_nothing() {
+    let world = World::new(25);
+    world.pipeline().reset(world.offset(5)).await.unwrap();
+    assert_eq!(world.journal(), ["LastCommitted", "Commit 1"]);
+}
+
+#[tokio::test]
+async fn a_reset_helps_where_the_offset_is_unknown() {
+    for mut world in World::every(25).filter(|world| !world.carries_offset) {
+        world.run().await.unwrap();
+        world.remote().rows = 40;
+        world.checkpoint = CheckpointLocation::memory();
+        let error = world.run().await.unwrap_err();
+        assert!(
+            matches!(error, PipelineError::OffsetUnknown { batch: 3 }),
+            "{error}"
+        );
+
+        let report = world.pipeline().reset(world.offset(25)).await.unwrap();
+        assert_eq!((report.batch, report.rows), (4, 0));
+        world.run().await.unwrap();
+        world.assert_exactly_once(40);
+    }
+}
+
+#[tokio::test]
+async fn a_reset_that_fails_changes_nothing() {
+    for world in World::every(25) {
+        world.run().await.unwrap();
+        world.at_sink(SinkCall::Commit, [Step::Fail(store_error())]);
+        world.pipeline().reset(world.offset(0)).await.unwrap_err();
+        world.remote().rows = 30;
+        world.run().await.unwrap();
+        world.assert_exactly_once(30);
+    }
+}

@@ -1,0 +1,140 @@
+//! The pipeline file: TOML in; a typed configuration, or errors that point into the file, out.
+//!
+//! The text is parsed once into a tree that knows where everything stands, and that tree is walked by hand:
+//! so each mistake has a place, all of them come at once, and nothing in the file is ignored in silence.
+
+mod error;
+mod mask;
+mod model;
+mod options;
+mod read;
+mod secret;
+mod section;
+mod spans;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use miette::NamedSource;
+
+pub use error::{ConfigError, Problem};
+pub use model::{
+    CheckpointConfig, CredentialConfig, GrantsConfig, LimitsConfig, PipelineConfig, Progress, RetryConfig,
+    SinkConfig, SourceConfig, TriggerConfig,
+};
+pub use secret::{Secret, SecretError, SecretRef};
+
+use error::Mistake;
+use spans::Spans;
+
+/// A pipeline file that was read and found right, as far as the file alone can tell.
+#[derive(Debug, Clone)]
+pub struct PipelineFile {
+    config: PipelineConfig,
+    path: PathBuf,
+    folder: PathBuf,
+    source: Arc<NamedSource<String>>,
+    spans: Spans,
+}
+
+impl PipelineFile {
+    /// Reads and parses the file at `path`.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, path),
+            Err(error) => Err(ConfigError::unreadable(path, &error)),
+        }
+    }
+
+    /// Parses `text` as the content of the file at `path`, which need not exist.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let folder = folder_of(path);
+        let read = read::read(text, &folder);
+        let source = Arc::new(NamedSource::new(path.to_string_lossy(), read.shown));
+        match read.outcome {
+            Ok((config, spans)) => Ok(Self {
+                config,
+                path: path.to_path_buf(),
+                folder,
+                source,
+                spans,
+            }),
+            Err(mistakes) => Err(ConfigError::new(&source, mistakes)),
+        }
+    }
+
+    /// What the file says.
+    #[must_use]
+    pub fn config(&self) -> &PipelineConfig {
+        &self.config
+    }
+
+    /// The file, as it was named.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The table's location: a URL as it stands, or an absolute path.
+    #[must_use]
+    pub fn table_location(&self) -> String {
+        self.resolve(&self.config.sink.table)
+    }
+
+    /// The checkpoint location: a URL as it stands, or an absolute path.
+    #[must_use]
+    pub fn checkpoint_location(&self) -> String {
+        self.resolve(&self.config.checkpoint.location)
+    }
+
+    /// The component's file, or nothing where the file names a built-in.
+    #[must_use]
+    pub fn component_path(&self) -> Option<PathBuf> {
+        let component = &self.config.source.component;
+        let is_path = component.contains(['/', '\\']) || component.ends_with(".wasm");
+        is_path.then(|| self.folder.join(component))
+    }
+
+    /// An error at a dotted key of the file, `sink.table` for example, or at the nearest table above it.
+    #[must_use]
+    pub fn error_at(&self, key: &str, message: &str, help: Option<&str>) -> ConfigError {
+        let pointer = format!("/{}", key.replace('.', "/"));
+        let mistake = Mistake::new(self.spans.value_or_above(&pointer), message).label("here");
+        ConfigError::new(&self.source, vec![mistake.help(help)])
+    }
+
+    /// The error for a request to an origin that the file does not grant, with the line to add.
+    #[must_use]
+    pub fn missing_grant(&self, origin: &str) -> ConfigError {
+        let granted = &self.config.source.grants.http;
+        let label = if granted.is_empty() {
+            "nothing is granted"
+        } else {
+            "not among these"
+        };
+        let mistake = Mistake::new(
+            self.spans.value_or_above("/source/grants/http"),
+            format!("{origin} is not granted"),
+        )
+        .label(label)
+        .help(Some(value::grant_line(granted, origin)));
+        ConfigError::new(&self.source, vec![mistake])
+    }
+
+    fn resolve(&self, location: &str) -> String {
+        if value::is_url(location) {
+            location.to_owned()
+        } else {
+            self.folder.join(location).to_string_lossy().into_owned()
+        }
+    }
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    absolute.parent().map(Path::to_path_buf).unwrap_or_default()
+}

@@ -1,0 +1,166 @@
+//! What a pipeline file says, typed. Each `Default` is what holds when a key is left out.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::SecretRef;
+
+/// One pipeline.
+#[derive(Debug, Clone)]
+pub struct PipelineConfig {
+    /// The pipeline's name: `[a-z0-9][a-z0-9_-]{0,63}`.
+    pub name: String,
+    /// Where rows come from.
+    pub source: SourceConfig,
+    /// Where rows go.
+    pub sink: SinkConfig,
+    /// Where notes are kept.
+    pub checkpoint: CheckpointConfig,
+    /// When a micro-batch starts and how large it may be.
+    pub trigger: TriggerConfig,
+    /// What happens when the remote is unavailable.
+    pub retry: RetryConfig,
+}
+
+/// The table `[source]`.
+#[derive(Debug, Clone)]
+pub struct SourceConfig {
+    /// A built-in's name or a path to a `.wasm` file.
+    pub component: String,
+    /// The stream, where the component has more than one.
+    pub stream: Option<String>,
+    /// The digest that the component must have: `sha256:` and 64 hexadecimal digits.
+    pub digest: Option<String>,
+    /// The component's own options, checked with [`PipelineFile::check_options`](super::PipelineFile::check_options).
+    pub options: Map<String, Value>,
+    /// What the component may reach.
+    pub grants: GrantsConfig,
+    /// What the host adds to requests on their way out.
+    pub credentials: Vec<CredentialConfig>,
+    /// How much the component may use.
+    pub limits: LimitsConfig,
+}
+
+/// The table `[source.grants]`. Nothing is granted by default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GrantsConfig {
+    /// Origins with optional path prefixes: `scheme://host[:port][/path-prefix]`.
+    pub http: Vec<String>,
+    /// Whether loopback and private addresses may be reached through a granted name.
+    pub private_network: bool,
+}
+
+/// One table `[[source.credentials]]`.
+#[derive(Debug, Clone)]
+pub struct CredentialConfig {
+    /// The origin that the credential is for. It is one of the granted ones.
+    pub origin: String,
+    /// The header's name in lower case.
+    pub header: String,
+    /// The header's value, which names where its secret lies.
+    pub value: SecretRef,
+}
+
+/// The table `[source.limits]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LimitsConfig {
+    /// Bytes of memory of one instance.
+    pub memory: u64,
+    /// Computing time of one call.
+    pub cpu: Duration,
+    /// Time of one call, waiting included.
+    pub deadline: Duration,
+    /// Bytes of one response, decoded.
+    pub response_body: u64,
+    /// Bytes of one record batch.
+    pub batch: u64,
+    /// Requests per second over all partitions; nothing means no limit.
+    pub requests_per_second: Option<f64>,
+    /// Partitions that are read at once.
+    pub parallelism: usize,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            memory: 256 << 20,
+            cpu: Duration::from_secs(10),
+            deadline: Duration::from_secs(60),
+            response_body: 64 << 20,
+            batch: 64 << 20,
+            requests_per_second: None,
+            parallelism: 4,
+        }
+    }
+}
+
+/// The table `[sink]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SinkConfig {
+    /// The table's location as the file gives it; see [`PipelineFile::table_location`](super::PipelineFile::table_location).
+    pub table: String,
+    /// Columns to partition a new table by.
+    pub partition_by: Vec<String>,
+    /// The column that takes the time of the batch.
+    pub ingested_at: Option<String>,
+    /// Where the end offset of a batch is kept.
+    pub progress: Progress,
+}
+
+/// Where the end offset of a batch is kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Progress {
+    /// In the table, in the same commit as the rows.
+    #[default]
+    Table,
+    /// In the checkpoint location, for tables that other writers must be able to write.
+    Checkpoint,
+}
+
+/// The table `[checkpoint]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CheckpointConfig {
+    /// The location as the file gives it; see
+    /// [`PipelineFile::checkpoint_location`](super::PipelineFile::checkpoint_location).
+    pub location: String,
+}
+
+/// The table `[trigger]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TriggerConfig {
+    /// The time from one micro-batch's start to the next one's; nothing means at once.
+    pub interval: Option<Duration>,
+    /// Rows that one micro-batch may take.
+    pub max_rows_per_batch: u64,
+}
+
+impl Default for TriggerConfig {
+    fn default() -> Self {
+        Self {
+            interval: None,
+            max_rows_per_batch: 100_000,
+        }
+    }
+}
+
+/// The table `[retry]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryConfig {
+    /// Tries of one micro-batch, the first one included.
+    pub attempts: u32,
+    /// The pause after the first try; it doubles with each further one.
+    pub base: Duration,
+    /// The longest pause.
+    pub max: Duration,
+}
+
+impl Default for RetryConfig {
+    fn default() -> Self {
+        Self {
+            attempts: 5,
+            base: Duration::from_millis(200),
+            max: Duration::from_secs(30),
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! The walk from the parsed text to the typed configuration.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::error::Mistake;
+use super::mask;
+use super::section::{Mistakes, Section};
+use super::value::{self, Refusal};
+use super::{
+    CheckpointConfig, CredentialConfig, GrantsConfig, LimitsConfig, PipelineConfig, Progress, RetryConfig,
+    SecretRef, SinkConfig, SourceConfig, Spans, TriggerConfig,
+};
+
+/// What came of a text.
+pub(super) struct Read {
+    /// The text as it may be shown to people.
+    pub(super) shown: String,
+    /// The configuration and where its parts stand, or what is wrong.
+    pub(super) outcome: Result<(PipelineConfig, Spans), Vec<Mistake>>,
+}
+
+pub(super) fn read(text: &str, folder: &Path) -> Read {
+    let document = match DeTable::parse(text) {
+        Ok(document) => document,
+        Err(error) => {
+            let mistake = Mistake::new(
+                error.span().unwrap_or(0..0),
+                format!("not TOML: {}", error.message()),
+            );
+            return Read {
+                shown: mask::lines(text),
+                outcome: Err(vec![mistake]),
+            };
+        }
+    };
+    let mistakes = Mistakes::default();
+    let config = pipeline(Section::root(document.get_ref(), &mistakes), folder, &mistakes);
+    let mistakes = mistakes.into_inner();
+    let outcome = match config {
+        Some(config) if mistakes.is_empty() => Ok((config, Spans::of(document.get_ref()))),
+        _ => Err(mistakes),
+    };
+    Read {
+        shown: mask::credentials(text, document.get_ref()),
+        outcome,
+    }
+}
+
+fn pipeline(mut root: Section<'_>, folder: &Path, mistakes: &Mistakes) -> Option<PipelineConfig> {
+    let name = root.required("name", "name = \"my-pipeline\"", value::name);
+    let source = source(
+        root.required_section("source", "[source] with component = \"comments\""),
+        folder,
+        mistakes,
+    );
+    let sink = sink(root.required_section("sink", "[sink] with table = \"lake/my-table\""));
+    let mut checkpoint = root.required_section(
+        "checkpoint",
+        "[checkpoint] with location = \"lake/_checkpoints/my-pipeline\"",
+    );
+    let location = checkpoint.required(
+        "location",
+        "location = \"lake/_checkpoints/my-pipeline\"",
+        value::string,
+    );
+    if location.is_some() && location.as_deref() == sink.as_ref().map(|sink| sink.table.as_str()) {
+        let remedy = "write a location of its own, such as \"lake/_checkpoints/my-pipeline\"";
+        checkpoint.refuse_value("location", Refusal::new("is the table's own folder", remedy));
+    }
+    checkpoint.finish();
+    let trigger = trigger(root.section("trigger"));
+    let retry = retry(root.section("retry"));
+    root.finish();
+    Some(PipelineConfig {
+        name: name?,
+        source: source?,
+        sink: sink?,
+        checkpoint: CheckpointConfig { location: location? },
+        trigger,
+        retry,
+    })
+}
+
+fn source(mut section: Section<'_>, folder: &Path, mistakes: &Mistakes) -> Option<SourceConfig> {
+    let component = section.required("component", "component = \"comments\"", value::string);
+    let stream = section.read("stream", value::string);
+    let digest = section.read("digest", value::digest);
+    let options = section
+        .section("options")
+        .table()
+        .map(|table| json_table(table, mistakes))
+        .unwrap_or_default();
+    let grants = grants(section.section("grants"));
+    let credentials = section.sections("credentials");
+    let credentials = credentials
+        .into_iter()
+        .filter_map(|entry| credential(entry, folder, &grants))
+        .collect();
+    let limits = limits(section.section("limits"));
+    section.finish();
+    Some(SourceConfig {
+        component: component?,
+        stream,
+        digest,
+        options,
+        grants,
+        credentials,
+        limits,
+    })
+}
+
+fn grants(mut section: Section<'_>) -> GrantsConfig {
+    let http = section.list("http", value::origin);
+    let private_network = section
+        .read("private_network", value::boolean)
+        .unwrap_or_default();
+    section.finish();
+    GrantsConfig {
+        http,
+        private_network,
+    }
+}
+
+fn credential(mut section: Section<'_>, folder: &Path, grants: &GrantsConfig) -> Option<CredentialConfig> {
+    let origin = section.required("origin", "origin = \"https://api.example.com\"", value::origin);
+    let header = section.required("header", "header = \"authorization\"", value::header);
+    let value = section.required("value", "value = \"Bearer ${env:NAME}\"", |value| {
+        secret(value, folder)
+    });
+    if let Some(origin) = &origin
+        && !grants
+            .http
+            .iter()
+            .any(|granted| value::same_origin(granted, origin))
+    {
+        let mut refusal = Refusal::new(
+            format!("is {origin:?}, which is not granted"),
+            "grant it, or leave this out",
+        );
+        refusal.help = Some(value::grant_line(&grants.http, origin));
+        section.refuse_value("origin", refusal);
+    }
+    section.finish();
+    Some(CredentialConfig {
+        origin: origin?,
+        header: header?,
+        value: value?,
+    })
+}
+
+fn secret(value: &DeValue<'_>, folder: &Path) -> Result<SecretRef, Refusal> {
+    SecretRef::parse(value::text(value)?, folder).map_err(|error| Refusal {
+        fault: error.to_string(),
+        remedy: "refer to it with ${env:NAME} or ${file:path}".to_owned(),
+        help: Some("for example: value = \"Bearer ${env:EXAMPLE_TOKEN}\"".to_owned()),
+    })
+}
+
+fn limits(mut section: Section<'_>) -> LimitsConfig {
+    let default = LimitsConfig::default();
+    let limits = LimitsConfig {
+        memory: section.read("memory", value::size).unwrap_or(default.memory),
+        cpu: section.read("cpu", value::duration).unwrap_or(default.cpu),
+        deadline: section
+            .read("deadline", value::duration)
+            .unwrap_or(default.deadline),
+        response_body: section
+            .read("response_body", value::size)
+            .unwrap_or(default.response_body),
+        batch: section.read("batch", value::size).unwrap_or(default.batch),
+        requests_per_second: section.read("requests_per_second", value::rate),
+        parallelism: section
+            .read("parallelism", value::count)
+            .unwrap_or(default.parallelism),
+    };
+    section.finish();
+    limits
+}
+
+fn sink(mut section: Section<'_>) -> Option<SinkConfig> {
+    let table = section.required("table", "table = \"lake/my-table\"", value::string);
+    let partition_by = section.list("partition_by", value::string);
+    let ingested_at = section.read("ingested_at", value::string);
+    let progress = section.read("progress", progress).unwrap_or_default();
+    section.finish();
+    Some(SinkConfig {
+        table: table?,
+        partition_by,
+        ingested_at,
+        progress,
+    })
+}
+
+fn progress(value: &DeValue<'_>) -> Result<Progress, Refusal> {
+    match value::text(value)? {
+        "table" => Ok(Progress::Table),
+        "checkpoint" => Ok(Progress::Checkpoint),
+        other => Err(Refusal::new(
+            format!("can't be {other:?}"),
+            "write \"table\" or \"checkpoint\"",
+        )),
+    }
+}
+
+fn trigger(mut section: Section<'_>) -> TriggerConfig {
+    let default = TriggerConfig::default();
+    let interval = section.read("interval", value::duration);
+    let max_rows_per_batch = section
+        .read("max_rows_per_batch", value::count)
+        .unwrap_or(default.max_rows_per_batch);
+    section.finish();
+    TriggerConfig {
+        interval,
+        max_rows_per_batch,
+    }
+}
+
+fn retry(mut section: Section<'_>) -> RetryConfig {
+    let default = RetryConfig::default();
+    let attempts = section.read("attempts", value::count).unwrap_or(default.attempts);
+    let base = section.read("base", value::duration).unwrap_or(default.base);
+    let max = section.read("max", value::duration);
+    if let Some(max) = max.filter(|max| *max < base) {
+        let fault = format!("is shorter than `base`: {}", humantime::format_duration(max));
+        let remedy = format!("write {} or more", humantime::format_duration(base));
+        section.refuse_value("max", Refusal::new(fault, remedy));
+    }
+    section.finish();
+    RetryConfig {
+        attempts,
+        base,
+        max: max.unwrap_or(default.max.max(base)),
+    }
+}
+
+fn json_table(table: &DeTable<'_>, mistakes: &Mistakes) -> Map<String, Value> {
+    let mut object = Map::new();
+    for (key, value) in table {
+        let key = key.get_ref();
+        object.insert(key.to_string(), json(key, value, mistakes));
+    }
+    object
+}
+
+fn json(key: &str, value: &Spanned<DeValue<'_>>, mistakes: &Mistakes) -> Value {
+    let refuse = |fault: &str, remedy: &str| {
+        mistakes.add(Mistake::new(value.span(), format!("option `{key}` {fault}")).label(remedy));
+        Value::Null
+    };
+    match value.get_ref() {
+        DeValue::String(text) => Value::from(text.as_ref()),
+        DeValue::Boolean(boolean) => Value::from(*boolean),
+        DeValue::Table(table) => Value::Object(json_table(table, mistakes)),
+        DeValue::Array(elements) => elements
+            .iter()
+            .map(|element| json(key, element, mistakes))
+            .collect(),
+        DeValue::Integer(integer) => {
+            let (digits, radix) = (integer.as_str(), integer.radix());
+            let signed = i64::from_str_radix(digits, radix).map(Value::from);
+            match signed.or_else(|_| u64::from_str_radix(digits, radix).map(Value::from)) {
+                Ok(number) => number,
+                Err(_) => refuse(
+                    "does not fit into 64 bits",
+                    "write a smaller number, or write it in quotes",
+                ),
+            }
+        }
+        DeValue::Float(float) => match float.as_str().parse::<f64>() {
+            Ok(number) if number.is_finite() => Value::from(number),
+            _ => refuse("is a number that JSON does not have", "write a finite number"),
+        },
+        DeValue::Datetime(_) => refuse("is a date, which JSON does not have", "write it in quotes"),
+    }
+}

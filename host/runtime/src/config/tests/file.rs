@@ -1,0 +1,142 @@
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::super::*;
+use super::{GOOD, parse, rendered};
+
+#[test]
+fn a_full_file_is_typed() {
+    let file = parse(GOOD).unwrap();
+    let config = file.config();
+    assert_eq!(config.name, "comments");
+    assert_eq!(config.source.stream.as_deref(), Some("comments"));
+    assert_eq!(config.source.options["page_size"], json!(10));
+    assert_eq!(config.source.grants.http.len(), 2);
+    assert_eq!(config.source.credentials[0].header, "authorization");
+    assert_eq!(
+        config.source.limits,
+        LimitsConfig {
+            memory: 512 << 20,
+            requests_per_second: Some(0.5),
+            ..LimitsConfig::default()
+        }
+    );
+    assert_eq!(config.sink.progress, Progress::Checkpoint);
+    assert_eq!(
+        config.trigger,
+        TriggerConfig {
+            interval: Some(Duration::from_secs(90)),
+            ..TriggerConfig::default()
+        }
+    );
+    assert_eq!(
+        config.retry,
+        RetryConfig {
+            attempts: 3,
+            ..RetryConfig::default()
+        }
+    );
+    assert_eq!(file.table_location(), "/lakes/lake/comments");
+    assert_eq!(file.checkpoint_location(), "s3://bucket/checkpoints");
+    assert_eq!(file.component_path(), None);
+    assert!(file.check_options(&json!({"required": ["api_url"]})).is_ok());
+}
+
+#[test]
+fn defaults_are_the_documented_ones() {
+    let text = "name='a'\n[source]\ncomponent='./my.wasm'\n[sink]\ntable='/t'\n[checkpoint]\nlocation='dbfs:/Volumes/a/b/c'";
+    let file = parse(text).unwrap();
+    let config = file.config();
+    let limits = &config.source.limits;
+    assert_eq!(
+        (limits.memory, limits.response_body, limits.batch),
+        (256 << 20, 64 << 20, 64 << 20)
+    );
+    assert_eq!(
+        (
+            limits.cpu.as_secs(),
+            limits.deadline.as_secs(),
+            limits.parallelism
+        ),
+        (10, 60, 4)
+    );
+    assert_eq!(limits.requests_per_second, None);
+    assert_eq!(
+        (config.trigger.interval, config.trigger.max_rows_per_batch),
+        (None, 100_000)
+    );
+    assert_eq!(
+        (
+            config.retry.attempts,
+            config.retry.base.as_millis(),
+            config.retry.max.as_secs()
+        ),
+        (5, 200, 30)
+    );
+    assert_eq!(config.source.grants, GrantsConfig::default());
+    assert_eq!(config.sink.progress, Progress::Table);
+    assert_eq!(file.table_location(), "/t");
+    assert_eq!(file.checkpoint_location(), "dbfs:/Volumes/a/b/c");
+    assert_eq!(file.component_path().unwrap(), Path::new("/lakes/./my.wasm"));
+}
+
+#[test]
+fn errors_of_others_find_their_place() {
+    let file = parse(GOOD).unwrap();
+    assert_eq!(
+        file.error_at("sink.table", "x", None).to_string(),
+        "/lakes/pipeline.toml:24: x"
+    );
+    assert_eq!(
+        file.error_at("sink.partition_by", "x", None).problems()[0].line(),
+        Some(23)
+    );
+    let grant = file.missing_grant("https://api.example.com");
+    assert_eq!(grant.problems()[0].line(), Some(12));
+    assert!(
+        grant.problems()[0]
+            .remedy()
+            .unwrap()
+            .ends_with("\"https://api.example.com\"]")
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let error = PipelineFile::load(Path::new("/nowhere/pipeline.toml")).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("can't read the pipeline file /nowhere/pipeline.toml: "),
+        "{error}"
+    );
+    assert!(rendered(error).contains("/nowhere/pipeline.toml"));
+}
+
+#[test]
+fn secrets_are_resolved_and_never_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("token"), "s3cret\n").unwrap();
+    let secret = SecretRef::parse("Bearer ${file:token}!", folder.path())
+        .unwrap()
+        .resolve()
+        .unwrap();
+    assert_eq!(secret.expose(), "Bearer s3cret!");
+    assert_eq!(format!("{secret} {secret:?}"), "*** ***");
+
+    std::fs::write(folder.path().join("lines"), "a\nb").unwrap();
+    let resolve = |text: &str| {
+        SecretRef::parse(text, folder.path())
+            .unwrap()
+            .resolve()
+            .unwrap_err()
+            .to_string()
+    };
+    assert!(resolve("${file:lines}").contains("no header may hold"));
+    assert!(resolve("${file:none}").contains("can't read the secret file"));
+    assert!(resolve("${env:SANDBAR_NO_SUCH_VARIABLE}").contains("SANDBAR_NO_SUCH_VARIABLE is not set"));
+    assert!(SecretRef::parse("${env:9X}", folder.path()).is_err());
+    assert!(SecretRef::parse("a\nb ${env:X}", folder.path()).is_err());
+}

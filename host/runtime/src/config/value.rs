@@ -1,0 +1,267 @@
+//! Single values: what fits, and what to say of what does not.
+
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use toml::de::{DeArray, DeTable, DeValue};
+use url::Url;
+
+/// Why a value does not fit: `fault` follows the key's name, `remedy` is written under the value.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) fault: String,
+    pub(super) remedy: String,
+    pub(super) help: Option<String>,
+}
+
+impl Refusal {
+    pub(super) fn new(fault: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            fault: fault.into(),
+            remedy: remedy.into(),
+            help: None,
+        }
+    }
+}
+
+pub(super) fn text<'a>(value: &'a DeValue<'_>) -> Result<&'a str, Refusal> {
+    let text = value
+        .as_str()
+        .ok_or_else(|| wrong_type(value, "a string", "write it in quotes"))?;
+    match text.trim() {
+        "" => Err(Refusal::new(
+            "is empty",
+            "write something here, or leave the key out",
+        )),
+        _ => Ok(text),
+    }
+}
+
+pub(super) fn string(value: &DeValue<'_>) -> Result<String, Refusal> {
+    text(value).map(str::to_owned)
+}
+
+pub(super) fn boolean(value: &DeValue<'_>) -> Result<bool, Refusal> {
+    value
+        .as_bool()
+        .ok_or_else(|| wrong_type(value, "true or false", "write true or false, without quotes"))
+}
+
+pub(super) fn array<'a>(value: &'a DeValue<'a>) -> Result<&'a DeArray<'a>, Refusal> {
+    value
+        .as_array()
+        .ok_or_else(|| wrong_type(value, "an array", "write it in square brackets"))
+}
+
+pub(super) fn table<'a>(value: &'a DeValue<'a>) -> Result<&'a DeTable<'a>, Refusal> {
+    value
+        .as_table()
+        .ok_or_else(|| wrong_type(value, "a table", "write it as a table of its own"))
+}
+
+/// A whole number of at least 1.
+pub(super) fn count<N: TryFrom<u64>>(value: &DeValue<'_>) -> Result<N, Refusal> {
+    let integer = value
+        .as_integer()
+        .ok_or_else(|| wrong_type(value, "a whole number", "write digits alone"))?;
+    let number = i128::from_str_radix(integer.as_str(), integer.radix()).unwrap_or(i128::MAX);
+    match u64::try_from(number)
+        .ok()
+        .filter(|number| *number > 0)
+        .map(N::try_from)
+    {
+        Some(Ok(number)) => Ok(number),
+        Some(Err(_)) => Err(Refusal::new(
+            format!("is too large: {integer}"),
+            "write a smaller number",
+        )),
+        None if number > 0 => Err(Refusal::new(
+            format!("is too large: {integer}"),
+            "write a smaller number",
+        )),
+        None => Err(Refusal::new(
+            format!("can't be {integer}"),
+            "write a number of at least 1",
+        )),
+    }
+}
+
+/// A number above 0, for rates.
+pub(super) fn rate(value: &DeValue<'_>) -> Result<f64, Refusal> {
+    let number = match value {
+        DeValue::Integer(_) => count::<u32>(value).map(f64::from)?,
+        DeValue::Float(float) => float.as_str().parse().unwrap_or(f64::NAN),
+        _ => return Err(wrong_type(value, "a number", "write a number such as 50 or 0.5")),
+    };
+    if number.is_finite() && number > 0.0 {
+        return Ok(number);
+    }
+    Err(Refusal::new(
+        format!("can't be {number}"),
+        "write a number above 0, or leave it out for no limit",
+    ))
+}
+
+/// Bytes, at least one.
+pub(super) fn size(value: &DeValue<'_>) -> Result<u64, Refusal> {
+    const REMEDY: &str = "write a size with its unit, such as \"256MiB\"";
+    let text = value
+        .as_str()
+        .ok_or_else(|| wrong_type(value, "a size", REMEDY))?;
+    match text.parse::<ByteSize>() {
+        Ok(ByteSize(0)) => Err(Refusal::new(
+            "can't be 0 bytes",
+            "write a size of at least 1 byte",
+        )),
+        Ok(ByteSize(bytes)) => Ok(bytes),
+        Err(_) => Err(Refusal::new(format!("is not a size: {text:?}"), REMEDY)),
+    }
+}
+
+/// A time span that is longer than nothing.
+pub(super) fn duration(value: &DeValue<'_>) -> Result<Duration, Refusal> {
+    const REMEDY: &str = "write a time with its unit, such as \"10s\" or \"200ms\"";
+    let text = value
+        .as_str()
+        .ok_or_else(|| wrong_type(value, "a duration", REMEDY))?;
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err(Refusal::new("can't be no time at all", "write a time above zero")),
+        Ok(duration) => Ok(duration),
+        Err(_) => Err(Refusal::new(format!("is not a duration: {text:?}"), REMEDY)),
+    }
+}
+
+/// A pipeline's name. It becomes part of transaction ids and file names.
+pub(super) fn name(value: &DeValue<'_>) -> Result<String, Refusal> {
+    let text = text(value)?;
+    let inner = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+    let fits = text.len() <= 64 && text.bytes().all(inner) && !text.starts_with(['_', '-']);
+    if fits {
+        return Ok(text.to_owned());
+    }
+    Err(Refusal::new(
+        format!("is not a pipeline name: {text:?}"),
+        "1 to 64 of a-z, 0-9, _ and -, beginning with a letter or digit",
+    ))
+}
+
+pub(super) fn digest(value: &DeValue<'_>) -> Result<String, Refusal> {
+    let text = text(value)?;
+    let hex = text.strip_prefix("sha256:").unwrap_or_default();
+    if hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        return Ok(text.to_owned());
+    }
+    let mut refusal = Refusal::new(
+        "is not a digest",
+        "write \"sha256:\" and 64 hexadecimal digits in lower case",
+    );
+    refusal.help = Some("`sandbar inspect COMPONENT` prints it".to_owned());
+    Err(refusal)
+}
+
+/// `scheme://host[:port][/path-prefix]`, as it was written.
+pub(super) fn origin(value: &DeValue<'_>) -> Result<String, Refusal> {
+    const SHAPE: &str = "write scheme://host[:port][/path-prefix], such as \"https://api.example.com\"";
+    let text = text(value)?;
+    let refuse = |why: &str| Err(Refusal::new(format!("holds {text:?}, {why}"), SHAPE));
+    // Said of the text, because a URL parser would take `https:host` and `https:///host` too.
+    let lower = text.to_ascii_lowercase();
+    let Some(rest) = lower
+        .strip_prefix("https://")
+        .or_else(|| lower.strip_prefix("http://"))
+    else {
+        return refuse("which is not an http or https origin");
+    };
+    if rest.is_empty() || rest.starts_with('/') {
+        return refuse("which names no host");
+    }
+    if rest.contains(|c: char| c == '\\' || c.is_whitespace() || c.is_control()) {
+        return refuse("which is not a plain URL");
+    }
+    match Url::parse(text) {
+        Err(error) => refuse(&format!("which is not a URL: {error}")),
+        Ok(url) if !url.username().is_empty() || url.password().is_some() || rest.contains('@') => {
+            let mut refusal = Refusal::new("names a user or password", SHAPE);
+            refusal.help = Some("credentials belong into [[source.credentials]]".to_owned());
+            Err(refusal)
+        }
+        Ok(url) if url.query().is_some() || url.fragment().is_some() => {
+            refuse("which has a query or fragment")
+        }
+        Ok(url) if url.host_str().is_none_or(|host| host.contains('*')) => {
+            refuse("and wildcards are not known here: name each host")
+        }
+        Ok(_) => Ok(text.to_owned()),
+    }
+}
+
+/// A header that the host may add, in lower case.
+pub(super) fn header(value: &DeValue<'_>) -> Result<String, Refusal> {
+    const OWN: [&str; 8] = [
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    let name = text(value)?.to_ascii_lowercase();
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if !name.bytes().all(token) {
+        return Err(Refusal::new(
+            format!("is not a header name: {name:?}"),
+            "write a name such as \"authorization\"",
+        ));
+    }
+    if OWN.contains(&name.as_str()) || name.starts_with("proxy-") {
+        return Err(Refusal::new(
+            format!("can't be `{name}`"),
+            "this header belongs to the connection itself",
+        ));
+    }
+    Ok(name)
+}
+
+/// Whether a granted origin covers another origin. Paths are not compared.
+pub(super) fn same_origin(granted: &str, other: &str) -> bool {
+    matches!((Url::parse(granted), Url::parse(other)), (Ok(granted), Ok(other)) if granted.origin() == other.origin())
+}
+
+/// Whether a location is a URL, which is never relative to the file.
+pub(super) fn is_url(location: &str) -> bool {
+    location.contains("://") || location.starts_with("dbfs:/")
+}
+
+/// The line that grants one origin more.
+pub(super) fn grant_line(granted: &[String], origin: &str) -> String {
+    let all: Vec<String> = granted
+        .iter()
+        .map(String::as_str)
+        .chain([origin])
+        .map(|origin| format!("{origin:?}"))
+        .collect();
+    format!("write under [source.grants]: http = [{}]", all.join(", "))
+}
+
+/// The known word that is most like `word`, unless none is like it.
+pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase().replace('-', "_");
+    let likeness = |known: &'a str| (strsim::jaro_winkler(&word, known), known);
+    let best = known.map(likeness).max_by(|one, other| one.0.total_cmp(&other.0));
+    best.filter(|(likeness, _)| *likeness >= 0.7)
+        .map(|(_, known)| known)
+}
+
+fn wrong_type(value: &DeValue<'_>, wanted: &str, remedy: &str) -> Refusal {
+    let article = if matches!(value, DeValue::Integer(_) | DeValue::Array(_)) {
+        "an"
+    } else {
+        "a"
+    };
+    Refusal::new(
+        format!("must be {wanted}, not {article} {}", value.type_str()),
+        remedy,
+    )
+}

@@ -1,0 +1,40 @@
+//! What an embedder uses, and what the `sandbar` program is made of: pipeline files, components, and
+//! pipelines that run.
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), sandbar_runtime::RuntimeError> {
+//! use sandbar_runtime::{Host, PipelineFile, RunMode, Silent, Stopper};
+//!
+//! let host = Host::new()?;
+//! let file = PipelineFile::load("comments.toml".as_ref())?;
+//! let (_stopper, stop) = Stopper::new();
+//! let summary = host.open(&file).await?.run(RunMode::AvailableNow, Silent::shared(), stop).await?;
+//! println!("{} rows", summary.rows);
+//! # Ok(())
+//! # }
+//! ```
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod check;
+mod config;
+mod error;
+mod host;
+mod location;
+mod open;
+mod preview;
+mod status;
+
+pub use check::{CheckItem, Finding};
+pub use config::{
+    CheckpointConfig, ConfigError, CredentialConfig, GrantsConfig, LimitsConfig, PipelineConfig, PipelineFile,
+    Problem, Progress, RetryConfig, Secret, SecretError, SecretRef, SinkConfig, SourceConfig, TriggerConfig,
+};
+pub use error::RuntimeError;
+pub use host::Host;
+pub use open::{OpenPipeline, RunMode, Silent};
+pub use sandbar_pipeline::{
+    BatchId, BatchReport, Clock, ComponentId, Offset, ProgressSink, RunSummary, SourceUsage, StageTimes,
+    StopSignal, Stopper, SystemClock,
+};
+pub use sandbar_sandbox::{Connector, Description, Import, StreamInfo};
+pub use status::{PastBatch, PipelineStatus};

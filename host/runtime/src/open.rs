@@ -1,0 +1,253 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_schema::SchemaRef;
+use sandbar_delta::{DeltaOptions, DeltaSink, ProgressPlace};
+use sandbar_pipeline::{
+    BatchReport, CheckpointLocation, Clock, Offset, Pipeline, PipelineError, PipelineOptions, ProgressSink,
+    ReadLimit, RetryPolicy, RunSummary, Source, SourceError, StopSignal, Stopper, Trigger,
+};
+use sandbar_sandbox::{Connector, Credential, Grants, Limits, OpenOptions, SandboxSource};
+
+use crate::config::{PipelineFile, Progress, SourceConfig};
+use crate::host::check_options;
+use crate::{RuntimeError, location};
+
+/// How often an interval trigger looks when the file does not say.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// When a run ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunMode {
+    /// When it is stopped; it looks again after each interval of the file.
+    Continuous,
+    /// When what existed at its start is read.
+    AvailableNow,
+    /// After one micro-batch.
+    Once,
+}
+
+/// A pipeline whose file was checked, whose component is loaded and whose source is open.
+pub struct OpenPipeline {
+    pub(crate) file: PipelineFile,
+    pub(crate) connector: Arc<Connector>,
+    pub(crate) source: Arc<SandboxSource>,
+    pub(crate) checkpoint: CheckpointLocation,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// A progress sink that says nothing.
+pub struct Silent;
+
+impl Silent {
+    /// One to hand over.
+    pub fn shared() -> Arc<dyn ProgressSink> {
+        Arc::new(Self)
+    }
+}
+
+impl ProgressSink for Silent {
+    fn committed(&self, _: &BatchReport) {}
+}
+
+impl OpenPipeline {
+    pub(crate) async fn open(
+        file: &PipelineFile,
+        connector: Arc<Connector>,
+        checkpoint: CheckpointLocation,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, RuntimeError> {
+        check_options(file, connector.description())?;
+        let options = open_options(file)?;
+        let opened = SandboxSource::open(connector.clone(), checkpoint.clone(), options).await;
+        let source = opened.map_err(|e| match e {
+            SourceError::InvalidOptions(message) => RuntimeError::from(file.option_error(&message)),
+            other => other.into(),
+        })?;
+        Ok(Self {
+            file: file.clone(),
+            connector,
+            source: Arc::new(source),
+            checkpoint,
+            clock,
+        })
+    }
+
+    /// The component that reads.
+    pub fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
+    /// The file that describes it.
+    pub fn file(&self) -> &PipelineFile {
+        &self.file
+    }
+
+    /// The schema of the source's rows.
+    pub fn schema(&self) -> SchemaRef {
+        self.source.schema()
+    }
+
+    /// Runs until the mode's end, a stop or a failure.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Sink`] when the table can't be opened, [`RuntimeError::Run`] when the run fails. What
+    /// was committed before stays committed.
+    pub async fn run(
+        &self,
+        mode: RunMode,
+        progress: Arc<dyn ProgressSink>,
+        stop: StopSignal,
+    ) -> Result<RunSummary, RuntimeError> {
+        let trigger = match mode {
+            RunMode::Continuous => {
+                Trigger::Interval(self.file.config().trigger.interval.unwrap_or(DEFAULT_INTERVAL))
+            }
+            RunMode::AvailableNow => Trigger::AvailableNow,
+            RunMode::Once => Trigger::Once,
+        };
+        let grants = &self.file.config().source.grants;
+        tracing::info!(
+            pipeline = %self.name(),
+            component = %self.connector.id().name,
+            version = %self.connector.id().version,
+            digest = %self.connector.id().digest,
+            http = ?grants.http,
+            private_network = grants.private_network,
+            "starting"
+        );
+        let mut pipeline = self.pipeline(trigger, progress, stop).await?;
+        let outcome = pipeline.run().await;
+        pipeline.into_sink().settle().await;
+        outcome.map_err(|e| self.failed(e))
+    }
+
+    /// Sets where the next micro-batch starts, as a micro-batch without rows.
+    ///
+    /// # Errors
+    /// As [`OpenPipeline::run`].
+    pub async fn reset(&self, to: Offset) -> Result<BatchReport, RuntimeError> {
+        let (_stopper, stop) = Stopper::new();
+        let mut pipeline = self.pipeline(Trigger::Once, Silent::shared(), stop).await?;
+        let outcome = pipeline.reset(to).await;
+        pipeline.into_sink().settle().await;
+        outcome.map_err(|e| self.failed(e))
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.file.config().name
+    }
+
+    pub(crate) fn delta_options(&self) -> Result<DeltaOptions, RuntimeError> {
+        delta_options(&self.file, self.clock.clone())
+    }
+
+    pub(crate) fn read_limit(&self) -> ReadLimit {
+        ReadLimit {
+            max_rows: Some(self.file.config().trigger.max_rows_per_batch),
+            max_bytes: None,
+        }
+    }
+
+    async fn pipeline(
+        &self,
+        trigger: Trigger,
+        progress: Arc<dyn ProgressSink>,
+        stop: StopSignal,
+    ) -> Result<Pipeline<SandboxSource, DeltaSink>, RuntimeError> {
+        let sink = DeltaSink::open(self.delta_options()?, &self.source.schema()).await?;
+        let config = self.file.config();
+        let options = PipelineOptions {
+            name: config.name.clone(),
+            trigger,
+            limit: self.read_limit(),
+            parallelism: config.source.limits.parallelism,
+            retry: RetryPolicy {
+                attempts: config.retry.attempts,
+                base: config.retry.base,
+                max: config.retry.max,
+            },
+        };
+        let (source, checkpoint) = (self.source.clone(), self.checkpoint.clone());
+        let clock = self.clock.clone();
+        Ok(Pipeline::new(
+            source, sink, checkpoint, clock, progress, stop, options,
+        ))
+    }
+
+    fn failed(&self, error: PipelineError) -> RuntimeError {
+        match error {
+            PipelineError::Source(SourceError::InvalidOptions(message)) => {
+                self.file.option_error(&message).into()
+            }
+            source => RuntimeError::Run {
+                name: self.name().to_owned(),
+                source,
+            },
+        }
+    }
+}
+
+/// How the table is opened that a file names.
+pub(crate) fn delta_options(
+    file: &PipelineFile,
+    clock: Arc<dyn Clock>,
+) -> Result<DeltaOptions, RuntimeError> {
+    let config = file.config();
+    let table = location::table(&file.table_location())
+        .map_err(|reason| file.error_at("sink.table", &reason, None))?;
+    let mut options = DeltaOptions::new(table.url, config.name.clone(), clock);
+    options.store = table.store;
+    options.partition_by = config.sink.partition_by.clone();
+    options.ingested_at = config.sink.ingested_at.clone();
+    options.progress = match config.sink.progress {
+        Progress::Table => ProgressPlace::Table,
+        Progress::Checkpoint => ProgressPlace::Checkpoint,
+    };
+    Ok(options)
+}
+
+/// What a source is opened with, from the file.
+pub(crate) fn open_options(file: &PipelineFile) -> Result<OpenOptions, RuntimeError> {
+    let config = file.config();
+    let source = &config.source;
+    Ok(OpenOptions {
+        pipeline: config.name.clone(),
+        stream: source.stream.clone().unwrap_or_default(),
+        options: source.options.clone().into(),
+        grants: Grants::parse(&source.grants.http, source.grants.private_network)?,
+        credentials: credentials(file, source)?,
+        limits: limits(source),
+    })
+}
+
+fn credentials(file: &PipelineFile, source: &SourceConfig) -> Result<Vec<Credential>, RuntimeError> {
+    source
+        .credentials
+        .iter()
+        .map(|credential| {
+            let secret = credential
+                .value
+                .resolve()
+                .map_err(|e| file.error_at("source.credentials", &e.to_string(), None))?;
+            Ok(Credential::header(
+                &credential.origin,
+                &credential.header,
+                secret.expose(),
+            )?)
+        })
+        .collect()
+}
+
+fn limits(source: &SourceConfig) -> Limits {
+    let limits = &source.limits;
+    Limits {
+        memory: limits.memory,
+        cpu: limits.cpu,
+        deadline: limits.deadline,
+        batch: limits.batch,
+        response_body: limits.response_body,
+        requests_per_second: limits.requests_per_second,
+        ..Limits::default()
+    }
+}

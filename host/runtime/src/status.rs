@@ -1,0 +1,164 @@
+use sandbar_delta::{CommitRecord, DeltaSink};
+use sandbar_pipeline::{BatchId, ComponentId, Offset, ReadLimit, Source};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::config::PipelineFile;
+use crate::open::delta_options;
+use crate::{Host, RuntimeError};
+
+/// Where a pipeline stands.
+#[derive(Debug, Serialize)]
+pub struct PipelineStatus {
+    /// Its name.
+    pub pipeline: String,
+    /// Where its table lies.
+    pub table: String,
+    /// The table's version; `None` when there is no table yet.
+    pub table_version: Option<u64>,
+    /// The last committed micro-batch, 0 for none.
+    pub batch: BatchId,
+    /// Its end offset, where known.
+    pub offset: Option<Offset>,
+    /// The newest offset at the source, where it answers.
+    pub latest: Option<Offset>,
+    /// How far `offset` lies behind `latest`, where both are numbers or differ in one number.
+    pub lag: Option<i64>,
+    /// Why `latest` is not known.
+    pub latest_error: Option<String>,
+    /// The component that would read next.
+    pub component: Option<ComponentId>,
+    /// The last micro-batches, newest first.
+    pub batches: Vec<PastBatch>,
+}
+
+/// One micro-batch of the table's history.
+#[derive(Debug, Serialize)]
+pub struct PastBatch {
+    /// Its number.
+    pub batch: BatchId,
+    /// The offset before its first row.
+    pub start: Offset,
+    /// The offset behind its last row.
+    pub end: Offset,
+    /// Its rows.
+    pub rows: u64,
+    /// The table's version that brought it.
+    pub table_version: u64,
+    /// Milliseconds since 1970.
+    pub timestamp: Option<i64>,
+    /// Who read it.
+    pub component: ComponentId,
+}
+
+impl Host {
+    /// Tells where a pipeline stands, with its last `limit` micro-batches. Asks the source what is newest;
+    /// that it does not answer is part of the status.
+    ///
+    /// # Errors
+    /// The table or the checkpoint location can't be read.
+    pub async fn status(&self, file: &PipelineFile, limit: usize) -> Result<PipelineStatus, RuntimeError> {
+        let options = delta_options(file, self.clock())?;
+        let state = DeltaSink::inspect(&options, limit).await?;
+        let mut status = PipelineStatus {
+            pipeline: file.config().name.clone(),
+            table: file.table_location(),
+            table_version: state.as_ref().map(|s| s.version),
+            batch: 0,
+            offset: None,
+            latest: None,
+            lag: None,
+            latest_error: None,
+            component: None,
+            batches: vec![],
+        };
+        if let Some(state) = state {
+            if let Some(last) = state.last {
+                status.batch = last.batch;
+                status.offset = match last.end {
+                    Some(end) => Some(end),
+                    None => self.logged_offset(file, last.batch).await?,
+                };
+            }
+            status.batches = state.commits.into_iter().map(past_batch).collect();
+        }
+        match self.ask_source(file, &mut status).await {
+            Ok(latest) => status.latest = latest,
+            Err(e) => status.latest_error = Some(e.to_string()),
+        }
+        if let (Some(offset), Some(latest)) = (&status.offset, &status.latest) {
+            status.lag = lag(offset.value(), latest.value());
+        }
+        Ok(status)
+    }
+
+    async fn logged_offset(
+        &self,
+        file: &PipelineFile,
+        batch: BatchId,
+    ) -> Result<Option<Offset>, RuntimeError> {
+        let checkpoint = crate::location::checkpoint(&file.checkpoint_location())?;
+        Ok(checkpoint.load_entry(batch).await?.map(|entry| entry.end))
+    }
+
+    async fn ask_source(
+        &self,
+        file: &PipelineFile,
+        status: &mut PipelineStatus,
+    ) -> Result<Option<Offset>, RuntimeError> {
+        let open = self.open(file).await?;
+        status.component = Some(open.connector().id().clone());
+        let start = match &status.offset {
+            Some(offset) => offset.clone(),
+            None => open.source.initial_offset().await?,
+        };
+        Ok(open.source.latest_offset(&start, None, ReadLimit::default()).await?)
+    }
+}
+
+fn past_batch(record: CommitRecord) -> PastBatch {
+    let batch = record.batch;
+    PastBatch {
+        batch: batch.batch,
+        start: batch.start,
+        end: batch.end,
+        rows: batch.rows,
+        table_version: record.version,
+        timestamp: record.timestamp,
+        component: batch.component,
+    }
+}
+
+/// Offsets are the source's own affair; for people, the difference of the one number in which two differ is
+/// worth showing.
+fn lag(offset: &Value, latest: &Value) -> Option<i64> {
+    match (offset, latest) {
+        (Value::Number(a), Value::Number(b)) => b.as_i64()?.checked_sub(a.as_i64()?),
+        (a, b) if a == b => Some(0),
+        (Value::Object(a), Value::Object(b)) if a.len() == b.len() => {
+            let mut differing = a.iter().filter(|(key, value)| b.get(*key) != Some(value));
+            let (key, value) = differing.next()?;
+            match differing.next() {
+                None => lag(value, b.get(key)?),
+                Some(_) => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lag;
+    use serde_json::json;
+
+    #[test]
+    fn lag_is_the_difference_of_the_one_number_that_differs() {
+        assert_eq!(lag(&json!({"current": 20}), &json!({"current": 500})), Some(480));
+        assert_eq!(lag(&json!(7), &json!(7)), Some(0));
+        assert_eq!(lag(&json!("a"), &json!("a")), Some(0));
+        assert_eq!(lag(&json!({"cursor": "a"}), &json!({"cursor": "b"})), None);
+        assert_eq!(lag(&json!({"a": 1, "b": 2}), &json!({"a": 2, "b": 3})), None);
+        assert_eq!(lag(&json!({"a": i64::MIN}), &json!({"a": i64::MAX})), None);
+    }
+}

@@ -1,0 +1,100 @@
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// A folder of compiled components, so that a component is compiled once per machine and engine.
+///
+/// wasmtime trusts a compiled file blindly. So the folder has to belong to this user alone (0700, created so),
+/// each file carries the digest of its content, and what does not fit is compiled again. A cache that
+/// can't be used is no error: it only costs time.
+#[derive(Clone, Debug)]
+pub struct ComponentCache {
+    folder: PathBuf,
+}
+
+impl ComponentCache {
+    /// Uses `folder`, which is created when missing. `None` when it can't be trusted or created.
+    pub fn open(folder: &Path) -> Option<Self> {
+        let created = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        if let Err(e) = created {
+            tracing::debug!(folder = %folder.display(), error = %e, "no cache of compiled components");
+            return None;
+        }
+        let meta = fs::symlink_metadata(folder).ok()?;
+        let ours = meta.is_dir()
+            && meta.uid() == rustix::process::geteuid().as_raw()
+            && meta.permissions().mode() & 0o077 == 0;
+        if !ours {
+            tracing::warn!(
+                folder = %folder.display(),
+                "the cache of compiled components is not used: it must belong to this user alone (chmod 700)"
+            );
+            return None;
+        }
+        Some(Self {
+            folder: folder.to_owned(),
+        })
+    }
+
+    /// The usual folder of this user: `$XDG_CACHE_HOME/sandbar` or `~/.cache/sandbar`.
+    pub fn user_folder() -> Option<PathBuf> {
+        let absolute = |name: &str| {
+            let path = PathBuf::from(std::env::var_os(name)?);
+            path.is_absolute().then_some(path)
+        };
+        absolute("XDG_CACHE_HOME")
+            .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
+            .map(|cache| cache.join("sandbar"))
+    }
+
+    /// The compiled form of a component, when it is here and whole.
+    pub(crate) fn load(&self, engine: &Engine, digest: &str) -> Option<Component> {
+        let path = self.path(engine, digest);
+        let bytes = fs::read(&path).ok()?;
+        let (sum, compiled) = bytes.split_at_checked(32)?;
+        if Sha256::digest(compiled).as_slice() != sum {
+            tracing::warn!(file = %path.display(), "a damaged compiled component is ignored");
+            return None;
+        }
+        // SAFETY: `compiled` is what `store` got from `Component::serialize`. The folder is writable by this
+        // user alone (checked in `open`), the checksum above excludes damage, and wasmtime itself refuses
+        // the output of another version or configuration.
+        #[expect(unsafe_code, reason = "the one place that trusts a file as machine code")]
+        let component = unsafe { Component::deserialize(engine, compiled) };
+        component
+            .inspect_err(|e| tracing::debug!(file = %path.display(), error = %e, "compiled again"))
+            .ok()
+    }
+
+    /// Keeps a compiled component. Failing is no error.
+    pub(crate) fn store(&self, engine: &Engine, digest: &str, component: &Component) {
+        let path = self.path(engine, digest);
+        if let Err(e) = self.write(&path, component) {
+            tracing::debug!(file = %path.display(), error = %e, "the compiled component is not cached");
+        }
+    }
+
+    fn write(&self, path: &Path, component: &Component) -> std::io::Result<()> {
+        let compiled = component.serialize().map_err(std::io::Error::other)?;
+        // Writers that race write the same bytes under the same name; the rename makes either whole.
+        let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.folder)?;
+        file.write_all(&Sha256::digest(&compiled))?;
+        file.write_all(&compiled)?;
+        file.persist(path).map_err(|e| e.error)?;
+        Ok(())
+    }
+
+    fn path(&self, engine: &Engine, digest: &str) -> PathBuf {
+        use std::hash::{Hash, Hasher};
+        // Keyed by what wasmtime says of engine and configuration; stable within one build of this program.
+        let mut hasher = std::hash::DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        let hex = digest.rsplit(':').next().unwrap_or(digest);
+        self.folder.join(format!("{hex}-{:016x}.cwasm", hasher.finish()))
+    }
+}

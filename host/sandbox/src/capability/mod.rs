@@ -1,0 +1,9 @@
+//! What a component can call. One file for each capability; each is denied unless it is here.
+
+mod checkpoint;
+mod http;
+mod log;
+
+pub(crate) use checkpoint::CheckpointCapability;
+pub(crate) use http::{HttpCapability, HttpUsage};
+pub(crate) use log::LogCapability;

@@ -1,0 +1,259 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use sandbar_pipeline::{CheckpointLocation, ComponentId, SourceError};
+use sha2::{Digest, Sha256};
+use wasmtime::component::{Component, Linker};
+
+use crate::cache::ComponentCache;
+use crate::engine::Sandbox;
+use crate::error::Label;
+use crate::http_client::HttpClient;
+use crate::imports::{Import, check_imports};
+use crate::instance::{HostState, Surroundings, new_store};
+use crate::text::printable;
+use crate::{Grants, Limits, SandboxError, v0_1};
+
+/// The largest component that is compiled. Compiling is where an attacker gets the most out of a byte.
+const MAX_COMPONENT_BYTES: usize = 64 << 20;
+const COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
+const TRACK: &str = "sandbar:connector@0.1";
+
+/// A loaded connector: checked, compiled, linked to the capabilities, and asked what it is.
+///
+/// It holds no state of a pipeline and can serve many.
+pub struct Connector {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) linked: v0_1::Linked,
+    pub(crate) label: Label,
+    description: Description,
+    id: ComponentId,
+    imports: Vec<Import>,
+    size: usize,
+}
+
+/// What a connector says of itself, checked.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Description {
+    /// Kebab-case name.
+    pub name: String,
+    /// SemVer version.
+    pub version: String,
+    /// One sentence.
+    pub summary: String,
+    /// JSON Schema of the options.
+    pub options_schema: serde_json::Value,
+}
+
+/// One stream that a connector can read.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct StreamInfo {
+    /// The name for the pipeline file.
+    pub name: String,
+    /// One sentence.
+    pub summary: String,
+    /// Columns that tell rows apart.
+    pub key: Vec<String>,
+}
+
+impl Connector {
+    /// Checks, compiles (or takes from the cache), links and describes a component. `shown` is its name in
+    /// messages: a path, or the name of a built-in.
+    ///
+    /// # Errors
+    /// The bytes are no component, it imports what no source is given, it does not export the contract, or
+    /// what it says of itself breaks the contract.
+    pub async fn load(
+        sandbox: &Sandbox,
+        bytes: Arc<[u8]>,
+        shown: &str,
+        cache: Option<&ComponentCache>,
+    ) -> Result<Self, SandboxError> {
+        let digest = digest(&bytes);
+        let shown = format!("{shown} ({})", short(&digest));
+        let size = bytes.len();
+        let component = compile(sandbox, bytes, &shown, &digest, cache).await?;
+        let imports = check_imports(sandbox.engine(), &component, &shown)?;
+        let mut linker = Linker::<HostState>::new(sandbox.engine());
+        let linked = add_wasi(&mut linker)
+            .and_then(|()| v0_1::link(&mut linker, &component))
+            .map_err(|e| SandboxError::Load {
+                component: shown.clone(),
+                reason: format!(
+                    "it is no source of the track {TRACK}: {}",
+                    printable(&e.root_cause().to_string(), 1 << 10)
+                ),
+            })?;
+        let label = Label(shown);
+        let mut instance = bare_instance(sandbox, &linked, &label).await?;
+        let description = instance.describe().await?;
+        let id = ComponentId {
+            name: description.name.clone(),
+            version: description.version.clone(),
+            digest,
+        };
+        let label = Label(format!("{} {} ({})", id.name, id.version, short(&id.digest)));
+        Ok(Self {
+            sandbox: sandbox.clone(),
+            linked,
+            label,
+            description,
+            id,
+            imports,
+            size,
+        })
+    }
+
+    /// What it says of itself.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// Name, version and digest.
+    pub fn id(&self) -> &ComponentId {
+        &self.id
+    }
+
+    /// Everything that it imports.
+    pub fn imports(&self) -> &[Import] {
+        &self.imports
+    }
+
+    /// Bytes of the component.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The compatibility track of the contract that it speaks.
+    pub fn track(&self) -> &'static str {
+        TRACK
+    }
+
+    /// The streams that these options give access to, asked without any grant.
+    ///
+    /// # Errors
+    /// What the component answers, or that it wanted the network.
+    pub async fn discover(&self, options: &serde_json::Value) -> Result<Vec<StreamInfo>, SourceError> {
+        let mut instance = bare_instance(&self.sandbox, &self.linked, &self.label)
+            .await
+            .map_err(|e| SourceError::Host(Box::new(e)))?;
+        instance.discover(&options.to_string()).await
+    }
+}
+
+impl Description {
+    pub(crate) fn check(
+        name: String,
+        version: String,
+        summary: String,
+        options_schema: &str,
+    ) -> Result<Self, String> {
+        let kebab = name.len() <= 64
+            && name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        if !kebab {
+            return Err(format!("its name {:?} is not kebab-case", printable(&name, 80)));
+        }
+        if version.len() > 64 || semver::Version::parse(&version).is_err() {
+            return Err(format!("its version {:?} is not SemVer", printable(&version, 80)));
+        }
+        let options_schema: serde_json::Value = serde_json::from_str(options_schema)
+            .map_err(|e| format!("its options-schema is not JSON: {e}"))?;
+        if !options_schema.is_object() {
+            return Err("its options-schema is no JSON object".into());
+        }
+        Ok(Self {
+            name,
+            version,
+            summary: printable(&summary, 1 << 10),
+            options_schema,
+        })
+    }
+}
+
+/// The digest of a component's bytes, as it is written everywhere: `sha256:` and 64 hexadecimal digits.
+pub fn digest(bytes: &[u8]) -> String {
+    format!("sha256:{:x}", Sha256::digest(bytes))
+}
+
+fn short(digest: &str) -> &str {
+    digest.get(..19).unwrap_or(digest)
+}
+
+async fn compile(
+    sandbox: &Sandbox,
+    bytes: Arc<[u8]>,
+    shown: &str,
+    digest: &str,
+    cache: Option<&ComponentCache>,
+) -> Result<Component, SandboxError> {
+    let failed = |reason: String| SandboxError::Load {
+        component: shown.to_owned(),
+        reason,
+    };
+    if bytes.len() > MAX_COMPONENT_BYTES {
+        return Err(failed(format!(
+            "it has {} bytes; {MAX_COMPONENT_BYTES} are allowed",
+            bytes.len()
+        )));
+    }
+    let (sandbox, digest) = (sandbox.clone(), digest.to_owned());
+    let cache = cache.cloned();
+    let work = tokio::task::spawn_blocking(move || {
+        let engine = sandbox.engine();
+        if let Some(component) = cache.as_ref().and_then(|cache| cache.load(engine, &digest)) {
+            return Ok(component);
+        }
+        let component = Component::from_binary(engine, &bytes).map_err(|e| format!("{e:#}"))?;
+        if let Some(cache) = &cache {
+            cache.store(engine, &digest, &component);
+        }
+        Ok::<_, String>(component)
+    });
+    match tokio::time::timeout(COMPILE_TIMEOUT, work).await {
+        Ok(Ok(Ok(component))) => Ok(component),
+        Ok(Ok(Err(reason))) => Err(failed(format!(
+            "it is no WebAssembly component: {}",
+            printable(&reason, 1 << 10)
+        ))),
+        Ok(Err(e)) => Err(failed(format!("the compiler failed: {e}"))),
+        Err(_) => Err(failed(format!("compiling took longer than {COMPILE_TIMEOUT:?}"))),
+    }
+}
+
+/// The interfaces of `imports::ALLOWED`, and no others.
+fn add_wasi(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    use wasmtime_wasi::WasiView;
+    use wasmtime_wasi::cli::{WasiCli, WasiCliView};
+    use wasmtime_wasi::p2::bindings::{cli, random};
+    use wasmtime_wasi::random::WasiRandom;
+
+    wasmtime_wasi::p2::add_to_linker_proxy_interfaces_async(linker)?;
+    random::insecure::add_to_linker::<_, WasiRandom>(linker, |s| s.ctx().ctx.random())?;
+    random::insecure_seed::add_to_linker::<_, WasiRandom>(linker, |s| s.ctx().ctx.random())?;
+    cli::exit::add_to_linker::<_, WasiCli>(linker, HostState::cli)?;
+    cli::environment::add_to_linker::<_, WasiCli>(linker, HostState::cli)?;
+    cli::terminal_input::add_to_linker::<_, WasiCli>(linker, HostState::cli)?;
+    cli::terminal_output::add_to_linker::<_, WasiCli>(linker, HostState::cli)?;
+    cli::terminal_stdin::add_to_linker::<_, WasiCli>(linker, HostState::cli)?;
+    cli::terminal_stdout::add_to_linker::<_, WasiCli>(linker, HostState::cli)?;
+    cli::terminal_stderr::add_to_linker::<_, WasiCli>(linker, HostState::cli)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)
+}
+
+/// An instance without any grant, for questions that are answered without a request.
+async fn bare_instance(
+    sandbox: &Sandbox,
+    linked: &v0_1::Linked,
+    label: &Label,
+) -> Result<v0_1::Instance, SandboxError> {
+    let limits = Limits::default();
+    let surroundings = Surroundings {
+        pipeline: "-".into(),
+        client: HttpClient::new(Grants::default(), vec![], &limits)?,
+        checkpoint: CheckpointLocation::memory(),
+        limits,
+    };
+    let (store, guard) = new_store(sandbox.engine(), label, &surroundings);
+    v0_1::Instance::new(linked, store, guard).await
+}

@@ -1,0 +1,85 @@
+use std::fmt;
+
+/// What the host says when it can't use a component, or has to stop it.
+///
+/// What the component itself answers is a [`sandbar_pipeline::SourceError`] and never one of these.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SandboxError {
+    /// The engine can't be set up on this machine.
+    #[error("the WebAssembly engine can't be set up: {0}")]
+    Engine(String),
+    /// The bytes are not a component that this host can run.
+    #[error("component {component}: {reason}")]
+    Load {
+        /// Which one: a path or a name, and the digest.
+        component: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The component imports something that no component is given.
+    #[error("component {component} wants {import} ({plain}), which a source is never given; nothing was run")]
+    ForbiddenImport {
+        /// Which component.
+        component: String,
+        /// The import's full name.
+        import: String,
+        /// What it would allow, in plain words.
+        plain: String,
+    },
+    /// The component trapped.
+    #[error("component {component} failed in {call}: {reason}")]
+    Trap {
+        /// Which component.
+        component: Label,
+        /// The function that the host had called.
+        call: &'static str,
+        /// What happened.
+        reason: String,
+    },
+    /// The component came to one of its limits.
+    #[error("component {component} was stopped in {call}: {limit}; raise `{key}` under [source.limits] if that is too little")]
+    Limit {
+        /// Which component.
+        component: Label,
+        /// The function that the host had called.
+        call: &'static str,
+        /// Which limit, with its value.
+        limit: String,
+        /// The key in the pipeline file.
+        key: &'static str,
+    },
+    /// The component asked for something that it is not granted.
+    #[error("component {component} was refused {what}; to allow it, write under [source.grants]: {remedy}")]
+    Refused {
+        /// Which component.
+        component: Label,
+        /// What it asked for; URLs without their query.
+        what: String,
+        /// The line to write.
+        remedy: String,
+    },
+    /// The component broke a promise of the contract.
+    #[error("component {component} breaks the contract in {call}: {reason}")]
+    Contract {
+        /// Which component.
+        component: Label,
+        /// The function that the host had called.
+        call: &'static str,
+        /// What it did.
+        reason: String,
+    },
+    /// A grant, limit or credential is not well-formed.
+    #[error("{0}")]
+    Policy(String),
+}
+
+/// A component's name in messages: name, version and the beginning of its digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label(pub(crate) String);
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,223 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use sandbar_pipeline::{CheckpointLocation, SourceUsage};
+use tracing::Level;
+use wasmtime::component::ResourceTable;
+use wasmtime::{Engine, Store, Trap, UpdateDeadline};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use crate::capability::{CheckpointCapability, HttpCapability, HttpUsage, LogCapability};
+use crate::cpu::{CpuMeter, metered};
+use crate::error::Label;
+use crate::http_client::HttpClient;
+use crate::limits::{MemoryLimiter, Violation, Violations};
+use crate::text::printable;
+use crate::{Limits, SandboxError};
+
+/// The largest answer to a request for random bytes.
+const MAX_RANDOM: u64 = 64 << 10;
+
+/// What the instances of one pipeline share.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) pipeline: Arc<str>,
+    pub(crate) client: Arc<HttpClient>,
+    pub(crate) checkpoint: CheckpointLocation,
+    pub(crate) limits: Limits,
+}
+
+/// The host's side of one instance: everything that its imports can touch.
+pub(crate) struct HostState {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    http_ctx: WasiHttpCtx,
+    http: HttpCapability,
+    pub(crate) checkpoint: CheckpointCapability,
+    pub(crate) log: LogCapability,
+    limiter: MemoryLimiter,
+}
+
+/// Watches over the calls into one instance: budget, deadline, violations.
+///
+/// After an error the instance is never called again; its store is dropped with everything in it.
+pub(crate) struct Guard {
+    pub(crate) label: Label,
+    meter: Arc<CpuMeter>,
+    usage: Arc<HttpUsage>,
+    violations: Violations,
+    limits: Limits,
+}
+
+/// A store for one instance, and its guard.
+pub(crate) fn new_store(
+    engine: &Engine,
+    label: &Label,
+    surroundings: &Surroundings,
+) -> (Store<HostState>, Guard) {
+    let limits = &surroundings.limits;
+    let violations = Violations::default();
+    let component: Arc<str> = label.0.as_str().into();
+    let log = LogCapability::new(surroundings.pipeline.clone(), component, limits.log);
+    let wasi = WasiCtxBuilder::new()
+        .max_random_size(MAX_RANDOM)
+        .stdout(log.lines(Level::INFO))
+        .stderr(log.lines(Level::WARN))
+        .build();
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(limits.handles as usize);
+    let http = HttpCapability::new(
+        surroundings.client.clone(),
+        limits.response_body,
+        violations.clone(),
+    );
+    let meter = Arc::new(CpuMeter::default());
+    let guard = Guard {
+        label: label.clone(),
+        meter: meter.clone(),
+        usage: http.usage.clone(),
+        violations: violations.clone(),
+        limits: limits.clone(),
+    };
+    let state = HostState {
+        wasi,
+        table,
+        http_ctx: WasiHttpCtx::new(),
+        http,
+        checkpoint: CheckpointCapability::new(surroundings.checkpoint.clone(), violations.clone()),
+        log,
+        limiter: MemoryLimiter::new(limits.memory, violations.clone()),
+    };
+    let mut store = Store::new(engine, state);
+    store.limiter(|state| &mut state.limiter);
+    store.set_hostcall_fuel(usize::try_from(limits.batch).unwrap_or(usize::MAX));
+    store.set_max_component_handles(limits.handles as usize);
+    store.set_epoch_deadline(1);
+    let budget = limits.cpu;
+    store.epoch_deadline_callback(move |_| {
+        if meter.used_while_polled() > budget {
+            violations.note(Violation::Limit {
+                limit: format!("it computed for more than {budget:?}"),
+                key: "cpu",
+            });
+            wasmtime::bail!("cpu limit");
+        }
+        Ok(UpdateDeadline::Yield(1))
+    });
+    (store, guard)
+}
+
+impl Guard {
+    /// Awaits a call into the instance. An error means that the instance is done for.
+    pub(crate) async fn run<T>(
+        &self,
+        call: &'static str,
+        future: impl Future<Output = wasmtime::Result<T>>,
+    ) -> Result<T, SandboxError> {
+        let deadline = self.limits.deadline;
+        let metered = metered(self.meter.clone(), future);
+        let outcome = tokio::time::timeout(deadline, metered).await;
+        if let Some(violation) = self.violations.take() {
+            return Err(self.stopped(call, violation));
+        }
+        match outcome {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(e)) => Err(self.trapped(call, &e)),
+            Err(_) => Err(self.stopped(
+                call,
+                Violation::Limit {
+                    limit: format!("it took longer than {deadline:?}"),
+                    key: "deadline",
+                },
+            )),
+        }
+    }
+
+    /// A broken promise that the host finds in an answer.
+    pub(crate) fn contract(&self, call: &'static str, reason: impl Into<String>) -> SandboxError {
+        self.stopped(call, Violation::Contract(reason.into()))
+    }
+
+    /// What the instance used since the last call of this function. `decode` is left to the caller.
+    pub(crate) fn take_usage(&self, store: &Store<HostState>) -> SourceUsage {
+        let (requests, response_bytes) = self.usage.take();
+        SourceUsage {
+            guest: self.meter.reset(),
+            decode: Duration::ZERO,
+            response_bytes,
+            requests,
+            peak_memory: store.data().limiter.peak,
+        }
+    }
+
+    fn stopped(&self, call: &'static str, violation: Violation) -> SandboxError {
+        let component = self.label.clone();
+        match violation {
+            Violation::Limit { limit, key } => SandboxError::Limit {
+                component,
+                call,
+                limit,
+                key,
+            },
+            Violation::Refused { what, remedy } => SandboxError::Refused {
+                component,
+                what,
+                remedy,
+            },
+            Violation::Contract(reason) => SandboxError::Contract {
+                component,
+                call,
+                reason: printable(&reason, 4 << 10),
+            },
+        }
+    }
+
+    fn trapped(&self, call: &'static str, error: &wasmtime::Error) -> SandboxError {
+        // wasmtime keeps the type of this error to itself.
+        let too_much = error
+            .chain()
+            .any(|e| e.to_string().contains("fuel allocated for hostcalls"));
+        if too_much {
+            return self.stopped(
+                call,
+                Violation::Limit {
+                    limit: format!("it handed over more than {} bytes at once", self.limits.batch),
+                    key: "batch",
+                },
+            );
+        }
+        let reason = match error.downcast_ref::<Trap>() {
+            Some(Trap::StackOverflow) => "it ran out of stack".to_owned(),
+            Some(Trap::UnreachableCodeReached) => {
+                "it aborted, as a panic does (its last words are in the log)".to_owned()
+            }
+            Some(trap) => trap.to_string(),
+            None => printable(&error.root_cause().to_string(), 4 << 10),
+        };
+        SandboxError::Trap {
+            component: self.label.clone(),
+            call,
+            reason,
+        }
+    }
+}
+
+impl WasiView for HostState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for HostState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            hooks: &mut self.http,
+            table: &mut self.table,
+            ctx: &mut self.http_ctx,
+        }
+    }
+}

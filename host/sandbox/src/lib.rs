@@ -1,0 +1,36 @@
+//! Runs connector components in a sandbox: the side of [`sandbar_pipeline::Source`] that trusts nobody.
+//!
+//! A component is bytes that anyone may have written. It is checked before it is compiled, linked to the
+//! capabilities in `capability/` and to nothing else, and every call into it runs under one guard
+//! (`instance`) that knows its budget of memory, processor time, waiting and bytes. What it hands over is
+//! checked before use: offsets must be JSON, rows must be whole Arrow of the declared schema.
+//!
+//! Invariant: wasmtime is known to this crate only.
+//! Invariant: a guest reaches nothing that it was not granted: by name, and again by resolved address.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod address;
+mod batch;
+mod cache;
+mod capability;
+mod connector;
+mod cpu;
+mod engine;
+mod error;
+mod http_client;
+mod imports;
+mod instance;
+mod limits;
+mod policy;
+mod source;
+mod text;
+mod v0_1;
+
+pub use cache::ComponentCache;
+pub use connector::{Connector, Description, StreamInfo, digest};
+pub use engine::Sandbox;
+pub use error::{Label, SandboxError};
+pub use imports::Import;
+pub use limits::Limits;
+pub use policy::{Credential, Grants, HttpGrant};
+pub use source::{OpenOptions, SandboxBatches, SandboxSource};

@@ -1,0 +1,129 @@
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use wasmtime::ResourceLimiter;
+
+/// What one instance of a component may use. Every partition is read by an instance of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Bytes of all its linear memories together.
+    pub memory: u64,
+    /// Processor time of one call.
+    pub cpu: Duration,
+    /// Wall-clock time of one call, waiting included.
+    pub deadline: Duration,
+    /// Bytes that cross the wall in one call; so the size of one batch.
+    pub batch: u64,
+    /// Bytes of one HTTP response body.
+    pub response_body: u64,
+    /// Requests in flight at once, over all instances of a pipeline.
+    pub requests_in_flight: u32,
+    /// Requests per second over all instances of a pipeline; `None` for no limit.
+    pub requests_per_second: Option<f64>,
+    /// Handles that it may hold, and host resources.
+    pub handles: u32,
+    /// Bytes of log messages; further ones are dropped.
+    pub log: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: 256 << 20,
+            cpu: Duration::from_secs(10),
+            deadline: Duration::from_secs(60),
+            batch: 64 << 20,
+            response_body: 64 << 20,
+            requests_in_flight: 32,
+            requests_per_second: None,
+            handles: 10_000,
+            log: 1 << 20,
+        }
+    }
+}
+
+/// Why the host will fail the call that is under way, whatever the component makes of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Violation {
+    Limit { limit: String, key: &'static str },
+    Refused { what: String, remedy: String },
+    Contract(String),
+}
+
+/// Where every capability of one instance notes a violation. The first one counts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Violations(Arc<Mutex<Option<Violation>>>);
+
+impl Violations {
+    pub(crate) fn note(&self, violation: Violation) {
+        let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert(violation);
+    }
+
+    pub(crate) fn take(&self) -> Option<Violation> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Counts memory over all memories of an instance, and keeps tables and instances few.
+pub(crate) struct MemoryLimiter {
+    most: u64,
+    used: u64,
+    pub(crate) peak: u64,
+    violations: Violations,
+}
+
+const MAX_TABLE_ELEMENTS: usize = 1 << 20;
+
+impl MemoryLimiter {
+    pub(crate) fn new(most: u64, violations: Violations) -> Self {
+        Self {
+            most,
+            used: 0,
+            peak: 0,
+            violations,
+        }
+    }
+}
+
+impl ResourceLimiter for MemoryLimiter {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let grown = self.used.saturating_add(desired.saturating_sub(current) as u64);
+        if grown > self.most {
+            self.violations.note(Violation::Limit {
+                limit: format!(
+                    "it asked for {grown} bytes of memory and may have {}",
+                    self.most
+                ),
+                key: "memory",
+            });
+            wasmtime::bail!("memory limit");
+        }
+        self.used = grown;
+        self.peak = self.peak.max(grown);
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        if desired > MAX_TABLE_ELEMENTS {
+            self.violations.note(Violation::Limit {
+                limit: format!("it asked for a table of {desired} elements; {MAX_TABLE_ELEMENTS} are allowed"),
+                key: "memory",
+            });
+            wasmtime::bail!("table limit");
+        }
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        64
+    }
+
+    fn tables(&self) -> usize {
+        64
+    }
+
+    fn memories(&self) -> usize {
+        16
+    }
+}

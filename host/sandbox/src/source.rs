@@ -1,0 +1,224 @@
+use std::sync::Arc;
+
+use arrow_schema::SchemaRef;
+use sandbar_pipeline::{
+    Batch, Batches, CheckpointLocation, ComponentId, Offset, Partition, ReadLimit, Source, SourceError,
+};
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::batch::{decode_rows, decode_schema};
+use crate::connector::Connector;
+use crate::cpu::thread_time;
+use crate::http_client::HttpClient;
+use crate::instance::{Surroundings, new_store};
+use crate::v0_1::{Handle, Instance};
+use crate::{Credential, Grants, Limits};
+
+/// What a source is opened with.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// The pipeline's name, for the log.
+    pub pipeline: String,
+    /// The stream; empty for the only one.
+    pub stream: String,
+    /// The options, as the component's JSON Schema wants them.
+    pub options: serde_json::Value,
+    /// What it may reach.
+    pub grants: Grants,
+    /// What the host adds to its requests.
+    pub credentials: Vec<Credential>,
+    /// What it may use.
+    pub limits: Limits,
+}
+
+/// One stream of a connector, opened for one pipeline: the sandbox's side of [`Source`].
+///
+/// Planning and committing share one instance, which is replaced after any failure. Every partition is read
+/// by an instance of its own.
+pub struct SandboxSource {
+    opener: Arc<Opener>,
+    control: Mutex<Option<OpenSource>>,
+    schema: SchemaRef,
+}
+
+/// The batches of one partition, and the instance that reads them.
+pub struct SandboxBatches {
+    open: OpenSource,
+    batches: Handle,
+    schema: SchemaRef,
+}
+
+struct Opener {
+    connector: Arc<Connector>,
+    surroundings: Surroundings,
+    stream: String,
+    options: String,
+}
+
+struct OpenSource {
+    instance: Instance,
+    source: Handle,
+}
+
+impl SandboxSource {
+    /// Opens a stream and learns its schema. Makes no request.
+    ///
+    /// # Errors
+    /// The component refuses the options or the stream, its schema can't be taken, or it fails.
+    pub async fn open(
+        connector: Arc<Connector>,
+        checkpoint: CheckpointLocation,
+        options: OpenOptions,
+    ) -> Result<Self, SourceError> {
+        let client = HttpClient::new(options.grants, options.credentials, &options.limits)
+            .map_err(|e| SourceError::Host(Box::new(e)))?;
+        let opener = Arc::new(Opener {
+            connector,
+            surroundings: Surroundings {
+                pipeline: options.pipeline.into(),
+                client,
+                checkpoint,
+                limits: options.limits,
+            },
+            stream: options.stream,
+            options: options.options.to_string(),
+        });
+        let mut open = opener.open().await?;
+        let ipc = open.instance.schema(open.source).await?;
+        let schema = decode_schema(ipc)
+            .map_err(|e| SourceError::Host(Box::new(open.instance.guard.contract("schema", e))))?;
+        Ok(Self {
+            opener,
+            control: Mutex::new(Some(open)),
+            schema,
+        })
+    }
+
+    /// Asks the source whether its remote can be reached.
+    ///
+    /// # Errors
+    /// What it answers.
+    pub async fn check(&self) -> Result<(), SourceError> {
+        let mut control = self.take_control().await?;
+        let answer = control.open.instance.check(control.open.source).await;
+        control.give_back(answer)
+    }
+
+    /// Takes the control instance out of its slot, or makes a new one.
+    ///
+    /// It is out while it is called, so that a call that is abandoned half way takes the instance with it.
+    async fn take_control(&self) -> Result<Control<'_>, SourceError> {
+        let mut slot = self.control.lock().await;
+        let open = match slot.take() {
+            Some(open) => open,
+            None => self.opener.open().await?,
+        };
+        Ok(Control { slot, open })
+    }
+
+    fn batches(&self, open: OpenSource, batches: Handle) -> SandboxBatches {
+        SandboxBatches {
+            open,
+            batches,
+            schema: self.schema.clone(),
+        }
+    }
+}
+
+struct Control<'a> {
+    slot: MutexGuard<'a, Option<OpenSource>>,
+    open: OpenSource,
+}
+
+impl Control<'_> {
+    /// Puts the instance back, unless the host had to stop it.
+    fn give_back<T>(mut self, answer: Result<T, SourceError>) -> Result<T, SourceError> {
+        if !matches!(answer, Err(SourceError::Host(_))) {
+            *self.slot = Some(self.open);
+        }
+        answer
+    }
+}
+
+impl Opener {
+    async fn open(&self) -> Result<OpenSource, SourceError> {
+        let connector = &self.connector;
+        let engine = connector.sandbox.engine();
+        let (store, guard) = new_store(engine, &connector.label, &self.surroundings);
+        let mut instance = Instance::new(&connector.linked, store, guard)
+            .await
+            .map_err(|e| SourceError::Host(Box::new(e)))?;
+        let source = instance.open(&self.stream, &self.options).await?;
+        Ok(OpenSource { instance, source })
+    }
+}
+
+impl Source for SandboxSource {
+    type Batches = SandboxBatches;
+
+    fn component(&self) -> &ComponentId {
+        self.opener.connector.id()
+    }
+
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    async fn initial_offset(&self) -> Result<Offset, SourceError> {
+        let mut control = self.take_control().await?;
+        let answer = control.open.instance.initial_offset(control.open.source).await;
+        control.give_back(answer)
+    }
+
+    async fn latest_offset(
+        &self,
+        start: &Offset,
+        up_to: Option<&Offset>,
+        limit: ReadLimit,
+    ) -> Result<Option<Offset>, SourceError> {
+        let mut control = self.take_control().await?;
+        let OpenSource { instance, source } = &mut control.open;
+        let answer = instance.latest_offset(*source, start, up_to, limit).await;
+        control.give_back(answer)
+    }
+
+    async fn partitions(&self, start: &Offset, end: &Offset) -> Result<Vec<Partition>, SourceError> {
+        let mut control = self.take_control().await?;
+        let OpenSource { instance, source } = &mut control.open;
+        let answer = instance.partitions(*source, start, end).await;
+        control.give_back(answer)
+    }
+
+    async fn read(&self, partition: &Partition) -> Result<SandboxBatches, SourceError> {
+        let mut open = self.opener.open().await?;
+        let batches = open.instance.read(open.source, partition).await?;
+        Ok(self.batches(open, batches))
+    }
+
+    async fn read_from(&self, start: &Offset, limit: ReadLimit) -> Result<SandboxBatches, SourceError> {
+        let mut open = self.opener.open().await?;
+        let batches = open.instance.read_from(open.source, start, limit).await?;
+        Ok(self.batches(open, batches))
+    }
+
+    async fn commit(&self, end: &Offset) -> Result<(), SourceError> {
+        let mut control = self.take_control().await?;
+        let answer = control.open.instance.commit(control.open.source, end).await;
+        control.give_back(answer)
+    }
+}
+
+impl Batches for SandboxBatches {
+    async fn next(&mut self) -> Result<Option<Batch>, SourceError> {
+        let OpenSource { instance, .. } = &mut self.open;
+        let Some((ipc, end)) = instance.next(self.batches).await? else {
+            return Ok(None);
+        };
+        let mut usage = instance.take_usage();
+        let began = thread_time();
+        let rows = decode_rows(ipc, &self.schema)
+            .map_err(|e| SourceError::Host(Box::new(instance.guard.contract("next", e))))?;
+        usage.decode = thread_time().saturating_sub(began);
+        Ok(Some(Batch { rows, end, usage }))
+    }
+}
