@@ -116,7 +116,7 @@ pub mod arrow {
 ///
 /// Once in a crate. On targets other than WebAssembly it is nothing.
 ///
-/// ```ignore
+/// ```text
 /// sandbar_sdk::export!(Events);
 /// sandbar_sdk::export!(sequential Events);
 /// ```

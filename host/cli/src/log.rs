@@ -7,7 +7,9 @@ pub(crate) fn start(verbose: u8) {
     let usual = match verbose {
         0 => "warn",
         1 => "info",
-        _ => "info,sandbar=debug,sandbar_pipeline=debug,sandbar_sandbox=debug,sandbar_delta=debug,sandbar_runtime=debug",
+        _ => {
+            "info,sandbar=debug,sandbar_pipeline=debug,sandbar_sandbox=debug,sandbar_delta=debug,sandbar_runtime=debug"
+        }
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     let subscriber = tracing_subscriber::fmt()

@@ -44,7 +44,12 @@ fn main() -> ExitCode {
     log::start(arguments.verbose);
     // Snippets of pipeline files hold lines that are meant to be copied: they must not be wrapped.
     let _ = miette::set_hook(Box::new(|_| {
-        Box::new(MietteHandlerOpts::new().wrap_lines(false).break_words(false).build())
+        Box::new(
+            MietteHandlerOpts::new()
+                .wrap_lines(false)
+                .break_words(false)
+                .build(),
+        )
     }));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let outcome = match runtime {

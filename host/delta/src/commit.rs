@@ -22,12 +22,13 @@ pub(crate) struct Commit {
     plan: Arc<Plan>,
     pub(crate) pipeline: String,
     pub(crate) batch: BatchId,
+    /// The batch that must be the last one in the table, 0 for none.
+    pub(crate) after: BatchId,
     version: i64,
     /// For the domain metadata, when the pipeline was told that the table carries the offset.
     progress: Option<String>,
     note: String,
-    /// Names this process, and in `run` this commit of it.
-    pub(crate) sink: String,
+    /// `<sink>/<number>`: names this process, and this commit of it.
     pub(crate) run: String,
 }
 
@@ -51,11 +52,10 @@ impl Commit {
         staged: Option<DeltaStaged>,
         plan: Arc<Plan>,
         batch: &MicroBatch,
+        after: BatchId,
         carries_offset: bool,
-        sink: &str,
-        number: u64,
+        run: String,
     ) -> Result<Self, SinkError> {
-        let run = format!("{sink}/{number}");
         let note = Note {
             batch: batch.clone(),
             run: run.clone(),
@@ -66,10 +66,10 @@ impl Commit {
             component: batch.component.clone(),
         };
         let version = match i64::try_from(batch.batch) {
-            Ok(version) if version > 0 => version,
+            Ok(version) if batch.batch > after => version,
             _ => {
                 return Err(SinkError::Damaged(format!(
-                    "there can't be a batch {}",
+                    "there can't be a batch {} after batch {after}",
                     batch.batch
                 )));
             }
@@ -79,10 +79,10 @@ impl Commit {
             plan,
             pipeline: batch.pipeline.clone(),
             batch: batch.batch,
+            after,
             version,
             progress: carries_offset.then(|| to_json(&progress)).transpose()?,
             note: to_json(&note)?,
-            sink: sink.to_owned(),
             run,
         })
     }
@@ -156,7 +156,7 @@ impl Commit {
             Some(snapshot) => last_committed(table, snapshot, &self.pipeline)?.map_or(0, |last| last.batch),
             None => 0,
         };
-        if last + 1 != self.batch {
+        if last != self.after {
             return Ok((last, None));
         }
         let attempt = match base {

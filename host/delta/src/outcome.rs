@@ -50,7 +50,7 @@ impl Commit {
         let last = table
             .run(move |table| last_committed(table, &now, &pipeline))
             .await??;
-        if last.is_none_or(|last| last.batch < self.batch) {
+        if last.is_none_or(|last| last.batch <= self.after) {
             return Ok(None);
         }
         let entries = read_commits(table, since..=version).await?;
@@ -62,7 +62,8 @@ impl Commit {
             if note.run == self.run {
                 return Ok(Some(entry.version));
             }
-            let earlier = note.batch.batch == self.batch && note.run.split('/').next() == Some(&self.sink);
+            let sink = |run: &str| run.split('/').next().map(str::to_owned);
+            let earlier = note.batch.batch == self.batch && sink(&note.run) == sink(&self.run);
             if earlier {
                 return Err(SinkError::Unknown {
                     batch: self.batch,
@@ -75,15 +76,15 @@ impl Commit {
         Err(self.superseded())
     }
 
-    /// The last batch in the table is not the one before ours.
+    /// The last batch in the table is not the one that ours follows.
     pub(crate) fn refuse(&self, last: BatchId) -> SinkError {
-        if last >= self.batch {
+        if last > self.after {
             return self.superseded();
         }
         SinkError::Damaged(format!(
-            "batch {} was to be committed, but the last one in the table is {last}; \
+            "batch {} was to follow batch {}, but the last one in the table is {last}; \
              was the table replaced or restored to an older version?",
-            self.batch
+            self.batch, self.after
         ))
     }
 

@@ -4,7 +4,7 @@ use std::time::UNIX_EPOCH;
 use arrow_schema::{Schema, SchemaRef};
 use delta_kernel::SnapshotRef;
 use delta_kernel::snapshot::CheckpointWriteResult;
-use sandbar_pipeline::{CommitReceipt, Committed, MicroBatch, Sink, SinkError};
+use sandbar_pipeline::{BatchId, CommitReceipt, Committed, MicroBatch, Sink, SinkError};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -29,6 +29,9 @@ pub struct DeltaSink {
     /// Tells this process's commits from those of others.
     id: String,
     commits: u64,
+    /// The last batch in the table, as it was last told or committed. What a commit must still find there:
+    /// numbers may have gaps, so that the batch's own number does not tell.
+    known: Option<BatchId>,
     checksum_written: bool,
     checkpoint: Option<JoinHandle<Option<SnapshotRef>>>,
 }
@@ -53,6 +56,7 @@ impl DeltaSink {
             snapshot,
             plan,
             commits: 0,
+            known: None,
             checksum_written: false,
             checkpoint: None,
         })
@@ -179,12 +183,16 @@ impl Sink for DeltaSink {
         self.adopt_finished_checkpoint().await;
         self.refresh().await?;
         let Some(snapshot) = self.snapshot.clone() else {
+            self.known = Some(0);
             return Ok(None);
         };
         let pipeline = self.options.pipeline.clone();
-        self.table
+        let last = self
+            .table
             .run(move |table| last_committed(table, &snapshot, &pipeline))
-            .await?
+            .await??;
+        self.known = Some(last.as_ref().map_or(0, |last| last.batch));
+        Ok(last)
     }
 
     async fn stage(&mut self) -> Result<DeltaStage, SinkError> {
@@ -214,8 +222,12 @@ impl Sink for DeltaSink {
         self.write_checksum_once().await;
         self.commits += 1;
         let plan = Arc::clone(&self.plan);
-        let commit = Commit::new(staged, plan, batch, self.carries_offset(), &self.id, self.commits)?;
+        // Who never asked means that the numbers have no gap.
+        let after = self.known.unwrap_or(batch.batch.saturating_sub(1));
+        let run = format!("{}/{}", self.id, self.commits);
+        let commit = Commit::new(staged, plan, batch, after, self.carries_offset(), run)?;
         let done = commit.run(&self.table, &mut self.snapshot).await?;
+        self.known = Some(batch.batch);
         // A table that this sink created is known from its beginning.
         self.checksum_written |= done.version == 0;
         if let Some(snapshot) = done.snapshot {

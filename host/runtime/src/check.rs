@@ -66,8 +66,16 @@ impl Finding {
 
 fn granted(open: &OpenPipeline) -> String {
     let grants = &open.file.config().source.grants;
-    let wants_http = open.connector().imports().iter().any(|i| i.name.starts_with("wasi:http/"));
-    let private = if grants.private_network { ", private addresses included" } else { "" };
+    let wants_http = open
+        .connector()
+        .imports()
+        .iter()
+        .any(|i| i.name.starts_with("wasi:http/"));
+    let private = if grants.private_network {
+        ", private addresses included"
+    } else {
+        ""
+    };
     match (grants.http.is_empty(), wants_http) {
         (true, true) => "none, although the component imports HTTP".into(),
         (true, false) => "none, and the component asks for none".into(),

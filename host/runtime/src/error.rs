@@ -23,7 +23,9 @@ pub enum RuntimeError {
         source: std::io::Error,
     },
     /// A component is named that is neither built in nor a file.
-    #[error("there is no built-in component {name:?}; built in: {known}; a file is named with a slash or .wasm, as in \"./{name}.wasm\"")]
+    #[error(
+        "there is no built-in component {name:?}; built in: {known}; a file is named with a slash or .wasm, as in \"./{name}.wasm\""
+    )]
     UnknownComponent {
         /// As it was written.
         name: String,

@@ -26,8 +26,9 @@ mod status;
 
 pub use check::{CheckItem, Finding};
 pub use config::{
-    CheckpointConfig, ConfigError, CredentialConfig, GrantsConfig, LimitsConfig, PipelineConfig, PipelineFile,
-    Problem, Progress, RetryConfig, Secret, SecretError, SecretRef, SinkConfig, SourceConfig, TriggerConfig,
+    CheckpointConfig, ConfigError, CredentialConfig, GrantsConfig, LimitsConfig, PipelineConfig,
+    PipelineFile, Problem, Progress, RetryConfig, Secret, SecretError, SecretRef, SinkConfig, SourceConfig,
+    TriggerConfig,
 };
 pub use error::RuntimeError;
 pub use host::Host;

@@ -38,7 +38,8 @@ pub(crate) fn checkpoint(location: &str) -> Result<CheckpointLocation, Checkpoin
     };
     if location.starts_with("dbfs:") {
         return Err(bad(
-            "Unity Catalog volumes (dbfs:/Volumes/...) can't be used yet; use a path, s3://, az:// or gs://".into(),
+            "Unity Catalog volumes (dbfs:/Volumes/...) can't be used yet; use a path, s3://, az:// or gs://"
+                .into(),
         ));
     }
     if !location.contains("://") {
@@ -48,7 +49,9 @@ pub(crate) fn checkpoint(location: &str) -> Result<CheckpointLocation, Checkpoin
     match url.scheme() {
         "memory" => Ok(CheckpointLocation::memory()),
         "file" => {
-            let path = url.to_file_path().map_err(|()| bad("it is no local path".into()))?;
+            let path = url
+                .to_file_path()
+                .map_err(|()| bad("it is no local path".into()))?;
             CheckpointLocation::local(&path)
         }
         _ => {

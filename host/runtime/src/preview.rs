@@ -45,7 +45,10 @@ async fn read_first(open: &OpenPipeline, rows: u64) -> Result<Vec<RecordBatch>, 
         max_rows: Some(rows),
         max_bytes: None,
     };
-    let mut first = First { left: rows, batches: vec![] };
+    let mut first = First {
+        left: rows,
+        batches: vec![],
+    };
     let mut start = source.initial_offset().await?;
     // A source may give less than it is asked for, in many small ranges.
     while first.left > 0 {

@@ -112,7 +112,10 @@ impl Host {
             Some(offset) => offset.clone(),
             None => open.source.initial_offset().await?,
         };
-        Ok(open.source.latest_offset(&start, None, ReadLimit::default()).await?)
+        Ok(open
+            .source
+            .latest_offset(&start, None, ReadLimit::default())
+            .await?)
     }
 }
 

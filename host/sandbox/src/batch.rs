@@ -23,7 +23,10 @@ pub(crate) fn decode_schema(ipc: Vec<u8>) -> Result<SchemaRef, String> {
         return Err("the schema comes with rows".into());
     }
     let mut count = 0;
-    schema.fields().iter().try_for_each(|f| check_field(f, 1, &mut count))?;
+    schema
+        .fields()
+        .iter()
+        .try_for_each(|f| check_field(f, 1, &mut count))?;
     if schema.fields().is_empty() {
         return Err("the schema has no columns".into());
     }
@@ -103,7 +106,10 @@ fn scan_messages(ipc: &[u8]) -> Result<(), String> {
                     return Err("compressed bodies are not taken".into());
                 }
                 if !(0..=MAX_ROWS).contains(&batch.length()) {
-                    return Err(format!("a batch of {} rows; {MAX_ROWS} are allowed", batch.length()));
+                    return Err(format!(
+                        "a batch of {} rows; {MAX_ROWS} are allowed",
+                        batch.length()
+                    ));
                 }
             }
             MessageHeader::DictionaryBatch => return Err("dictionaries are not taken".into()),
@@ -136,9 +142,9 @@ fn check_field(field: &Field, depth: usize, count: &mut usize) -> Result<(), Str
         | DataType::FixedSizeList(inner, _)
         | DataType::Map(inner, _) => check_field(inner, depth + 1, count),
         DataType::Struct(inner) => inner.iter().try_for_each(|f| check_field(f, depth + 1, count)),
-        DataType::Union(inner, _) => {
-            inner.iter().try_for_each(|(_, f)| check_field(f, depth + 1, count))
-        }
+        DataType::Union(inner, _) => inner
+            .iter()
+            .try_for_each(|(_, f)| check_field(f, depth + 1, count)),
         _ => Ok(()),
     }
 }
@@ -188,7 +194,10 @@ mod tests {
     fn another_schema_than_the_declared_one_is_refused_with_both() {
         let declared: SchemaRef = Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, true)]));
         let error = decode_rows(ipc(&[rows()], &rows().schema()), &declared).unwrap_err();
-        assert!(error.contains("id Int32") && error.contains("id Int64"), "{error}");
+        assert!(
+            error.contains("id Int32") && error.contains("id Int64"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -198,7 +207,11 @@ mod tests {
         let whole = ipc(&[rows], &declared);
         let mut trailing = whole.clone();
         trailing.extend([0; 8]);
-        assert!(decode_rows(trailing, &declared).unwrap_err().contains("follow the end"));
+        assert!(
+            decode_rows(trailing, &declared)
+                .unwrap_err()
+                .contains("follow the end")
+        );
         for cut in 0..whole.len() - 8 {
             let result = decode_rows(whole[..cut].to_vec(), &declared);
             let message_border = result.as_ref().is_ok_and(Vec::is_empty);
@@ -225,7 +238,10 @@ mod tests {
         let batch = RecordBatch::try_from_iter([("word", Arc::new(words) as ArrayRef)]).unwrap();
         let error = decode_schema(ipc(&[], &batch.schema())).unwrap_err();
         assert!(error.contains("word"), "{error}");
-        let error = decode_rows(ipc(std::slice::from_ref(&batch), &batch.schema()), &batch.schema());
+        let error = decode_rows(
+            ipc(std::slice::from_ref(&batch), &batch.schema()),
+            &batch.schema(),
+        );
         assert!(error.unwrap_err().contains("dictionaries"));
     }
 }

@@ -82,7 +82,9 @@ impl ComponentCache {
     fn write(&self, path: &Path, component: &Component) -> std::io::Result<()> {
         let compiled = component.serialize().map_err(std::io::Error::other)?;
         // Writers that race write the same bytes under the same name; the rename makes either whole.
-        let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.folder)?;
+        let mut file = tempfile::Builder::new()
+            .prefix(".new-")
+            .tempfile_in(&self.folder)?;
         file.write_all(&Sha256::digest(&compiled))?;
         file.write_all(&compiled)?;
         file.persist(path).map_err(|e| e.error)?;

@@ -150,7 +150,9 @@ impl Description {
     ) -> Result<Self, String> {
         let kebab = name.len() <= 64
             && name.starts_with(|c: char| c.is_ascii_lowercase())
-            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+            && name
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
         if !kebab {
             return Err(format!("its name {:?} is not kebab-case", printable(&name, 80)));
         }

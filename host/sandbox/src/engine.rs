@@ -59,7 +59,10 @@ impl Ticker {
             .name("sandbar-epoch".into())
             .spawn(move || {
                 while !stopped.load(Ordering::Relaxed) {
-                    #[expect(clippy::disallowed_methods, reason = "a thread of its own, beside all runtimes")]
+                    #[expect(
+                        clippy::disallowed_methods,
+                        reason = "a thread of its own, beside all runtimes"
+                    )]
                     std::thread::sleep(TICK);
                     match weak.upgrade() {
                         Some(engine) => engine.increment_epoch(),

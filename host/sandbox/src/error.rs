@@ -38,7 +38,9 @@ pub enum SandboxError {
         reason: String,
     },
     /// The component came to one of its limits.
-    #[error("component {component} was stopped in {call}: {limit}; raise `{key}` under [source.limits] if that is too little")]
+    #[error(
+        "component {component} was stopped in {call}: {limit}; raise `{key}` under [source.limits] if that is too little"
+    )]
     Limit {
         /// Which component.
         component: Label,

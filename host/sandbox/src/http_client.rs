@@ -51,7 +51,11 @@ impl HttpClient {
     ///
     /// # Errors
     /// None at present; the signature leaves room for TLS settings.
-    pub fn new(grants: Grants, credentials: Vec<Credential>, limits: &Limits) -> Result<Arc<Self>, SandboxError> {
+    pub fn new(
+        grants: Grants,
+        credentials: Vec<Credential>,
+        limits: &Limits,
+    ) -> Result<Arc<Self>, SandboxError> {
         let grants = Arc::new(grants);
         let mut connector = HttpConnector::new_with_resolver(CheckedResolver(grants.clone()));
         connector.enforce_http(false);
@@ -98,7 +102,10 @@ impl HttpClient {
             return Err(SendError::Prohibited(host.to_owned()));
         }
         // The URL that was checked is the one that is sent, not another spelling of it.
-        *request.uri_mut() = url.as_str().parse::<Uri>().map_err(|_| Error::HttpRequestUriInvalid)?;
+        *request.uri_mut() = url
+            .as_str()
+            .parse::<Uri>()
+            .map_err(|_| Error::HttpRequestUriInvalid)?;
         let closed = |_| Error::InternalError(None);
         let permit = self.in_flight.clone().acquire_owned().await.map_err(closed)?;
         if let Some(rate) = &self.rate {
@@ -149,7 +156,9 @@ impl From<ClientError> for SendError {
         while let Some(e) = cause {
             // `io::Error` shows its own cause, and hides it from `source`.
             let io = e.downcast_ref::<io::Error>();
-            let inner = io.and_then(|io| io.get_ref()).map(|i| i as &(dyn std::error::Error + 'static));
+            let inner = io
+                .and_then(|io| io.get_ref())
+                .map(|i| i as &(dyn std::error::Error + 'static));
             for e in [Some(e), inner].into_iter().flatten() {
                 if let Some(prohibited) = e.downcast_ref::<ProhibitedAddress>() {
                     return Self::Prohibited(prohibited.host.clone());

@@ -16,7 +16,10 @@ pub struct Import {
 /// here can't be linked.
 const ALLOWED: &[(&str, &str)] = &[
     ("sandbar:connector/types", "the contract's types"),
-    ("sandbar:connector/checkpoint", "load and save its own progress note"),
+    (
+        "sandbar:connector/checkpoint",
+        "load and save its own progress note",
+    ),
     ("sandbar:connector/log", "write log messages"),
     ("wasi:http/types", "HTTP requests to granted origins"),
     ("wasi:http/outgoing-handler", "HTTP requests to granted origins"),
@@ -88,7 +91,10 @@ mod tests {
     fn the_list_decides_by_interface_whatever_the_version() {
         assert!(plain_words("wasi:http/types@0.2.12").is_ok());
         assert!(plain_words("wasi:io/poll@0.2.0").is_ok());
-        assert_eq!(plain_words("wasi:filesystem/types@0.2.6"), Err("read and write files"));
+        assert_eq!(
+            plain_words("wasi:filesystem/types@0.2.6"),
+            Err("read and write files")
+        );
         assert_eq!(
             plain_words("wasi:sockets/tcp@0.2.6"),
             Err("open connections past the HTTP grants")

@@ -91,10 +91,7 @@ impl ResourceLimiter for MemoryLimiter {
         let grown = self.used.saturating_add(desired.saturating_sub(current) as u64);
         if grown > self.most {
             self.violations.note(Violation::Limit {
-                limit: format!(
-                    "it asked for {grown} bytes of memory and may have {}",
-                    self.most
-                ),
+                limit: format!("it asked for {grown} bytes of memory and may have {}", self.most),
                 key: "memory",
             });
             wasmtime::bail!("memory limit");
@@ -107,7 +104,9 @@ impl ResourceLimiter for MemoryLimiter {
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         if desired > MAX_TABLE_ELEMENTS {
             self.violations.note(Violation::Limit {
-                limit: format!("it asked for a table of {desired} elements; {MAX_TABLE_ELEMENTS} are allowed"),
+                limit: format!(
+                    "it asked for a table of {desired} elements; {MAX_TABLE_ELEMENTS} are allowed"
+                ),
                 key: "memory",
             });
             wasmtime::bail!("table limit");

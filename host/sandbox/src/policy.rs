@@ -68,7 +68,9 @@ impl Grants {
             remedy,
         };
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(refuse("nothing: a URL with a user name is never sent; use [[source.credentials]]".into()));
+            return Err(refuse(
+                "nothing: a URL with a user name is never sent; use [[source.credentials]]".into(),
+            ));
         }
         let granted = self.http.iter().find(|grant| grant.covers(url));
         let Some(granted) = granted else {
@@ -212,7 +214,9 @@ mod tests {
 
     fn allowed(grants: &[&str], url: &str) -> bool {
         let grants = Grants::parse(grants, false).unwrap();
-        grants.check_request(&Method::GET, &Url::parse(url).unwrap()).is_ok()
+        grants
+            .check_request(&Method::GET, &Url::parse(url).unwrap())
+            .is_ok()
     }
 
     #[test]
@@ -259,7 +263,10 @@ mod tests {
         assert!(flagged.check_address("localhost", loopback));
         let written = Grants::parse(&["http://127.0.0.1:8080", "http://rebound.example"], false).unwrap();
         assert!(written.check_address("127.0.0.1", loopback));
-        assert!(!written.check_address("rebound.example", loopback), "a name must not borrow it");
+        assert!(
+            !written.check_address("rebound.example", loopback),
+            "a name must not borrow it"
+        );
     }
 
     #[test]
@@ -272,7 +279,13 @@ mod tests {
 
     #[test]
     fn a_malformed_grant_is_named() {
-        for bad in ["example.com", "ftp://a.example", "https://u@a.example", "https://a.example?x=1", ""] {
+        for bad in [
+            "example.com",
+            "ftp://a.example",
+            "https://u@a.example",
+            "https://a.example?x=1",
+            "",
+        ] {
             let message = Grants::parse(&[bad], false).unwrap_err().to_string();
             assert!(message.contains(&format!("{bad:?}")), "{message}");
         }

@@ -52,7 +52,9 @@ pub(crate) fn link(linker: &mut Linker<HostState>, component: &Component) -> was
     checkpoint::add_to_linker::<_, HasSelf<HostState>>(linker, |state| state)?;
     log::add_to_linker::<_, HasSelf<HostState>>(linker, |state| state)?;
     types::add_to_linker::<_, HasSelf<HostState>>(linker, |state| state)?;
-    Ok(Linked(bindings::SourcePre::new(linker.instantiate_pre(component)?)?))
+    Ok(Linked(bindings::SourcePre::new(
+        linker.instantiate_pre(component)?,
+    )?))
 }
 
 macro_rules! call {
@@ -137,7 +139,15 @@ impl Instance {
         let start = start.to_string();
         let up_to = up_to.map(ToString::to_string);
         let (up_to, limit) = (up_to.as_ref(), read_limit(limit));
-        let text = call!(self, "latest-offset", call_latest_offset, source, &start, up_to, limit)?;
+        let text = call!(
+            self,
+            "latest-offset",
+            call_latest_offset,
+            source,
+            &start,
+            up_to,
+            limit
+        )?;
         text.map(|text| self.offset("latest-offset", &text)).transpose()
     }
 

@@ -19,8 +19,10 @@ const GROWTH: u64 = 7;
 pub(crate) async fn execute(arguments: DemoArguments) -> Result<(), CliError> {
     let failed = |context: String| move |source| CliError::Io { context, source };
     let folder = &arguments.dir;
-    std::fs::create_dir_all(folder)
-        .map_err(failed(format!("the folder {} can't be created", folder.display())))?;
+    std::fs::create_dir_all(folder).map_err(failed(format!(
+        "the folder {} can't be created",
+        folder.display()
+    )))?;
     let api = DemoApi::start(DemoApiOptions::default())
         .await
         .map_err(failed("the API can't be served on 127.0.0.1".into()))?;
@@ -41,7 +43,10 @@ pub(crate) async fn execute(arguments: DemoArguments) -> Result<(), CliError> {
         print(&format!(
             "   The table is there from an earlier demo: {} batches, next at {}\n",
             count(before.batch),
-            before.offset.as_ref().map_or_else(String::new, ToString::to_string)
+            before
+                .offset
+                .as_ref()
+                .map_or_else(String::new, ToString::to_string)
         ));
     }
 
@@ -161,7 +166,10 @@ fn places(folder: &Path, file: &Path) -> String {
     let rows = [
         vec!["pipeline file".into(), shown(file.to_owned())],
         vec!["Delta table".into(), shown(folder.join("comments"))],
-        vec!["progress note".into(), shown(folder.join("_checkpoints/comments/source/progress.json"))],
+        vec![
+            "progress note".into(),
+            shown(folder.join("_checkpoints/comments/source/progress.json")),
+        ],
     ];
     format!(
         "{}\nGo on with:  sandbar status {}\n",

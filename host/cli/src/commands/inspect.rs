@@ -90,7 +90,10 @@ fn options(schema: &Value) -> Vec<Vec<String>> {
         let kind = match &option["type"] {
             Value::String(kind) => kind.clone(),
             Value::Array(kinds) => {
-                let named = kinds.iter().filter_map(Value::as_str).filter(|kind| *kind != "null");
+                let named = kinds
+                    .iter()
+                    .filter_map(Value::as_str)
+                    .filter(|kind| *kind != "null");
                 named.collect::<Vec<_>>().join(" or ")
             }
             _ => "any".into(),

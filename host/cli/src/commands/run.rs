@@ -30,7 +30,9 @@ pub(crate) async fn execute(arguments: RunArguments) -> Result<(), CliError> {
         let file = load(path)?;
         if !names.insert(file.config().name.clone()) {
             let name = &file.config().name;
-            return Err(CliError::Usage(format!("two of the files name the pipeline {name:?}")));
+            return Err(CliError::Usage(format!(
+                "two of the files name the pipeline {name:?}"
+            )));
         }
         pipelines.push(Arc::new(host.open(&file).await?));
     }
@@ -55,7 +57,11 @@ pub(crate) async fn execute(arguments: RunArguments) -> Result<(), CliError> {
             }
         }
     }
-    if failed > 0 { Err(CliError::Reported) } else { Ok(()) }
+    if failed > 0 {
+        Err(CliError::Reported)
+    } else {
+        Ok(())
+    }
 }
 
 fn report(error: RuntimeError) -> u32 {

@@ -2,7 +2,6 @@
 mod exactly_once;
 mod existing;
 mod partitions;
-mod speed;
 mod steady;
 mod store;
 mod support;

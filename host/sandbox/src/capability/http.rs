@@ -23,7 +23,13 @@ use crate::policy::shown;
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(30);
 const BETWEEN_BYTES_TIMEOUT: Duration = Duration::from_secs(30);
 
-type Outcome = Result<(Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;
+type Outcome = Result<
+    (
+        Response<WasiBody>,
+        Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ),
+    Error,
+>;
 
 /// What one instance used of the network.
 #[derive(Debug, Default)]
@@ -80,13 +86,15 @@ impl WasiHttpHooks for HttpCapability {
     ) -> Box<dyn Future<Output = Outcome> + Send> {
         let checked = Url::parse(&request.uri().to_string())
             .map_err(|_| Error::HttpRequestUriInvalid)
-            .and_then(|url| match self.client.grants().check_request(request.method(), &url) {
-                Ok(()) => Ok(url),
-                Err(violation) => {
-                    self.violations.note(violation);
-                    Err(Error::HttpRequestDenied)
-                }
-            });
+            .and_then(
+                |url| match self.client.grants().check_request(request.method(), &url) {
+                    Ok(()) => Ok(url),
+                    Err(violation) => {
+                        self.violations.note(violation);
+                        Err(Error::HttpRequestDenied)
+                    }
+                },
+            );
         let url = match checked {
             Ok(url) => url,
             Err(e) => return Box::new(std::future::ready(Err(e))),
@@ -94,7 +102,10 @@ impl WasiHttpHooks for HttpCapability {
         request
             .headers_mut()
             .entry(USER_AGENT)
-            .or_insert(HeaderValue::from_static(concat!("sandbar/", env!("CARGO_PKG_VERSION"))));
+            .or_insert(HeaderValue::from_static(concat!(
+                "sandbar/",
+                env!("CARGO_PKG_VERSION")
+            )));
         self.usage.requests.fetch_add(1, Ordering::Relaxed);
         let options = options.unwrap_or_default();
         let wait = shorter(options.first_byte_timeout, FIRST_BYTE_TIMEOUT);
@@ -163,7 +174,11 @@ impl Body for CappedBody {
             Poll::Ready(Some(Ok(frame))) => frame,
             Poll::Ready(Some(Err(e))) => {
                 let cut = e.is_incomplete_message() || e.is_body_write_aborted();
-                let error = if cut { Error::HttpResponseIncomplete } else { Error::ConnectionTerminated };
+                let error = if cut {
+                    Error::HttpResponseIncomplete
+                } else {
+                    Error::ConnectionTerminated
+                };
                 return Poll::Ready(Some(Err(error)));
             }
             Poll::Ready(None) => return Poll::Ready(None),
