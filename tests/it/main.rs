@@ -1,1 +1,47 @@
-//! Integration tests.
+//! What users of the `sandbar` program rely on, asked of the real program: its commands, exit statuses and messages,
+//! the table that it leaves behind, and what happens when it is killed. The API is scripted and on loopback.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests fail by panicking, and wait for real processes by the real clock"
+)]
+
+/// A folder with pipeline files, runs of the program in it, and the table read without the project's own code.
+mod support;
+
+/// `check`, `inspect`, `preview`, `status`, `reset`.
+mod commands;
+/// `demo` and `demo-api`.
+mod demo;
+/// An API that answers badly.
+mod failing_api;
+/// Grants, private addresses and credentials.
+mod grants;
+/// The main job: rows and growth become micro-batches, once each.
+mod growing;
+/// Where progress lies: in the table, in a note of before, in the offset log.
+mod progress;
+/// What is refused, with which exit status and message.
+mod refusals;
+/// Signals, intervals, and two runners of one pipeline.
+mod stopping;
+/// What a table can have besides: an ingestion time, partitions, a log checkpoint, several pipelines.
+mod tables;
+
+/// The flaws of the PySpark job that this project began with, one by one.
+mod flaws;
+/// SIGKILL at random moments.
+mod kill;
+
+/// The API that the comments component is made for: json-server with JSONPlaceholder's data.
+mod json_server;
+/// The table through the eyes of other programs: duckdb, ClickHouse, delta-rs, polars.
+mod readers;
+
+/// Rules of the repository that no compiler knows.
+mod tidy;
+/// Which crate may know which.
+mod walls;

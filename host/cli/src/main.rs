@@ -16,9 +16,9 @@ use sandbar_runtime::RuntimeError;
 
 use crate::args::{Arguments, Command};
 
-// Memory after thousands of commits stays a fraction of what the system's allocator keeps.
+// What one thread allocates here another one frees, over and over: jemalloc gives it back to the system.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]

@@ -34,12 +34,14 @@ pub(crate) struct Table {
     pub(crate) engine: Arc<DefaultEngine<TokioMultiThreadExecutor>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) handle: Handle,
+    work: Handle,
 }
 
 impl Table {
     pub(crate) fn new(options: &DeltaOptions) -> Result<Self, SinkError> {
         let store = options.object_store()?;
-        let handle = runtime()?.handle().clone();
+        let threads = threads()?;
+        let handle = threads.store.handle().clone();
         let executor = Arc::new(TokioMultiThreadExecutor::new(handle.clone()));
         Ok(Self {
             root: options.root()?,
@@ -51,6 +53,7 @@ impl Table {
             store,
             clock: Arc::clone(&options.clock),
             handle,
+            work: threads.work.handle().clone(),
         })
     }
 
@@ -60,7 +63,7 @@ impl Table {
         work: impl FnOnce(&Self) -> T + Send + 'static,
     ) -> JoinHandle<T> {
         let table = self.clone();
-        self.handle.spawn_blocking(move || work(&table))
+        self.work.spawn_blocking(move || work(&table))
     }
 
     /// Runs blocking work on a thread of its own and waits for it.
@@ -164,21 +167,39 @@ pub(crate) fn committer() -> Box<FileSystemCommitter> {
     Box::new(FileSystemCommitter::new())
 }
 
-/// The threads of the kernel's engine.
+/// Threads that do the store's blocking calls. A log checkpoint opens a hundred files at once; without a
+/// bound each got a thread, and each thread kept memory.
+const STORE_THREADS: usize = 8;
+
+/// The threads of this crate.
 ///
 /// They are the process's, not a caller's: the engine panics when its executor goes away under a call, and a
 /// commit may still be on its way when a caller's runtime shuts down.
-fn runtime() -> Result<&'static Runtime, SinkError> {
-    static RUNTIME: OnceLock<Result<Runtime, String>> = OnceLock::new();
-    RUNTIME
-        .get_or_init(|| {
-            Builder::new_multi_thread()
+struct Threads {
+    /// Runs the kernel's futures and the store's calls.
+    store: Runtime,
+    /// Holds blocking work, which waits for `store`: on threads of the same pool it could wait for ever.
+    work: Runtime,
+}
+
+fn threads() -> Result<&'static Threads, SinkError> {
+    static THREADS: OnceLock<Result<Threads, String>> = OnceLock::new();
+    let start = || -> std::io::Result<Threads> {
+        Ok(Threads {
+            store: Builder::new_multi_thread()
                 .worker_threads(2)
-                .thread_name("sandbar-delta")
+                .max_blocking_threads(STORE_THREADS)
+                .thread_name("sandbar-store")
                 .enable_all()
-                .build()
-                .map_err(|e| e.to_string())
+                .build()?,
+            work: Builder::new_multi_thread()
+                .worker_threads(1)
+                .thread_name("sandbar-delta")
+                .build()?,
         })
+    };
+    THREADS
+        .get_or_init(|| start().map_err(|e| e.to_string()))
         .as_ref()
         .map_err(|e| store_error("can't start the threads for writing tables", e.as_str()))
 }

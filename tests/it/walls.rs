@@ -1,0 +1,177 @@
+//! Which crate may know which: wasm in one, Delta in one, and guests nothing of hosts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use crate::support::repository;
+
+/// A package of this workspace.
+struct Package {
+    /// Its folder's path in the repository.
+    folder: String,
+    /// Names of all that it depends on, in whatever way.
+    dependencies: BTreeSet<String>,
+}
+
+fn packages() -> BTreeMap<String, Package> {
+    let root = repository();
+    let workspace = manifest(&root.join("Cargo.toml"));
+    let members = workspace["workspace"]["members"].as_array().unwrap();
+    let packages = members.iter().map(|member| {
+        let folder = member.as_str().unwrap();
+        let manifest = manifest(&root.join(folder).join("Cargo.toml"));
+        let mut dependencies = BTreeSet::new();
+        collect_dependencies(&manifest, &mut dependencies);
+        let name = manifest["package"]["name"].as_str().unwrap().to_owned();
+        (
+            name,
+            Package {
+                folder: folder.to_owned(),
+                dependencies,
+            },
+        )
+    });
+    packages.collect()
+}
+
+fn manifest(path: &Path) -> Table {
+    std::fs::read_to_string(path)
+        .unwrap()
+        .parse()
+        .unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// Of the table itself and of those for a target.
+fn collect_dependencies(table: &Table, names: &mut BTreeSet<String>) {
+    for (key, value) in table {
+        let Some(below) = value.as_table() else { continue };
+        if key.ends_with("dependencies") {
+            let package = |value: &Value| Some(value.get("package")?.as_str()?.to_owned());
+            names.extend(
+                below
+                    .iter()
+                    .map(|(name, value)| package(value).unwrap_or_else(|| name.clone())),
+            );
+        } else if key != "package" {
+            collect_dependencies(below, names);
+        }
+    }
+}
+
+/// Everything that a package needs, by `Cargo.lock`.
+fn closure(package: &str) -> BTreeSet<String> {
+    let lock = manifest(&repository().join("Cargo.lock"));
+    let mut edges: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for entry in lock["package"].as_array().unwrap() {
+        let needs = entry
+            .get("dependencies")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        // `name`, or `name version` where there are two of them.
+        let needs = needs.map(|need| need.as_str().unwrap().split(' ').next().unwrap());
+        edges
+            .entry(entry["name"].as_str().unwrap())
+            .or_default()
+            .extend(needs);
+    }
+    let mut found = BTreeSet::new();
+    let mut open = vec![package];
+    while let Some(name) = open.pop() {
+        if found.insert(name.to_owned()) {
+            open.extend(&edges[name]);
+        }
+    }
+    found
+}
+
+fn is_wasmtime(name: &str) -> bool {
+    name == "wasmtime" || name.starts_with("wasmtime-")
+}
+
+fn is_delta(name: &str) -> bool {
+    name.starts_with("delta_kernel") || name.starts_with("deltalake")
+}
+
+#[test]
+fn wasmtime_and_delta_are_each_known_to_one_crate() {
+    for (name, package) in packages() {
+        for dependency in &package.dependencies {
+            let wrong = is_wasmtime(dependency) && name != "sandbar-sandbox"
+                || is_delta(dependency) && name != "sandbar-delta";
+            assert!(!wrong, "{name} must not depend on {dependency}");
+        }
+    }
+}
+
+#[test]
+fn the_protocol_is_built_without_wasmtime_and_delta() {
+    for name in closure("sandbar-pipeline") {
+        assert!(
+            !is_wasmtime(&name) && !is_delta(&name),
+            "sandbar-pipeline needs {name}"
+        );
+    }
+    assert!(
+        closure("sandbar-delta").iter().all(|name| !is_wasmtime(name)),
+        "Delta needs no wasmtime"
+    );
+    assert!(
+        closure("sandbar-sandbox").iter().all(|name| !is_delta(name)),
+        "the sandbox needs no Delta"
+    );
+    // What this looks for can be found.
+    assert!(
+        closure("sandbar").iter().any(|n| is_wasmtime(n)) && closure("sandbar").iter().any(|n| is_delta(n))
+    );
+}
+
+#[test]
+fn guests_know_nothing_of_hosts_and_arrows_point_downward() {
+    let packages = packages();
+    let below = |name: &str| packages.get(name).map(|package| package.folder.as_str());
+    let allowed = |from: &str, to: &str| match from {
+        "host/cli" => true,
+        "host/runtime" => to != "host/cli" && to != "tests/harness",
+        "host/sandbox" | "host/delta" => to == "host/pipeline" || to.starts_with("guest/"),
+        "host/pipeline" => false,
+        guest if guest.starts_with("guest/") => to.starts_with("guest/"),
+        // Tests' own libraries.
+        _ => true,
+    };
+    let mut arrows = 0;
+    for (name, package) in &packages {
+        for dependency in &package.dependencies {
+            let Some(to) = below(dependency) else { continue };
+            arrows += 1;
+            assert!(
+                allowed(&package.folder, to),
+                "{name} ({}) must not depend on {dependency}",
+                package.folder
+            );
+        }
+    }
+    assert!(
+        arrows >= 5,
+        "{arrows} dependencies between packages of the workspace"
+    );
+}
+
+#[test]
+fn every_crate_takes_the_workspace_lints() {
+    for package in packages().values() {
+        let manifest = manifest(&repository().join(&package.folder).join("Cargo.toml"));
+        let lints = manifest
+            .get("lints")
+            .and_then(|lints| lints.get("workspace"))
+            .and_then(Value::as_bool);
+        assert_eq!(
+            lints,
+            Some(true),
+            "{} has no [lints] workspace = true",
+            package.folder
+        );
+    }
+}
