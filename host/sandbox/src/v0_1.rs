@@ -92,7 +92,6 @@ impl Instance {
             .map_err(|reason| self.guard.contract("describe", reason))
     }
 
-    #[expect(clippy::ptr_arg, reason = "the generated function takes strings so")]
     pub(crate) async fn discover(&mut self, options: &String) -> Answer<Vec<StreamInfo>> {
         let connector = self.exports.sandbar_connector_connector();
         let answer = self
@@ -205,7 +204,6 @@ impl Instance {
         self.guard.take_usage(&self.store)
     }
 
-    #[expect(clippy::ptr_arg, reason = "the generated function takes strings so")]
     async fn commit_allowed(&mut self, source: Handle, end: &String) -> Answer<()> {
         call!(self, "commit", call_commit, source, end)
     }

@@ -129,7 +129,7 @@ pub struct CheckpointConfig {
 /// The table `[trigger]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TriggerConfig {
-    /// The time from one micro-batch's start to the next one's; nothing means at once.
+    /// The time from one look for new rows to the next; nothing means ten seconds.
     pub interval: Option<Duration>,
     /// Rows that one micro-batch may take.
     pub max_rows_per_batch: u64,
