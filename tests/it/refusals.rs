@@ -161,6 +161,21 @@ fn an_offset_that_is_no_json_ends_with_2() {
 }
 
 #[test]
+fn a_reset_to_an_offset_that_the_component_does_not_understand_changes_nothing() {
+    let api = ScriptedApi::start(25);
+    let work = Workspace::with(&Settings::of(&api));
+    work.read_available();
+    let version = work.table().version();
+    for offset in ["\"abc\"", "{\"current\": -1}", "{\"current\": 5000}"] {
+        work.run(&["reset", "comments.toml", "--to-offset", offset, "--yes"])
+            .with_code(1);
+        assert_eq!(work.table().version(), version, "{offset}");
+    }
+    api.add_rows(3);
+    assert_eq!(work.read_available().batches(), [3]);
+}
+
+#[test]
 fn an_offset_behind_the_end_of_the_api_is_refused_by_the_run() {
     let api = ScriptedApi::start(25);
     let work = Workspace::with(&Settings::of(&api));

@@ -122,9 +122,17 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
 
     /// Commits a micro-batch without rows whose end is `to`, so that the next one starts there.
     ///
+    /// The source is asked first whether it can go on from there: an offset that it does not understand would
+    /// stop every run after this one. A remote that does not answer at the moment is no hindrance.
+    ///
     /// # Errors
-    /// The table or the checkpoint location fails, or another runner is at work.
+    /// The source refuses the offset, the table or the checkpoint location fails, or another runner is at
+    /// work.
     pub async fn reset(&mut self, to: Offset) -> Result<BatchReport, PipelineError> {
+        match self.source.latest_offset(&to, None, ReadLimit::default()).await {
+            Ok(_) | Err(SourceError::Unavailable { .. }) => {}
+            Err(e) => return Err(e.into()),
+        }
         let last = self.sink.last_committed().await?;
         let batch = last.as_ref().map_or(0, |c| c.batch);
         // Where a batch started is for people only; a lost offset must not stand in the way of a reset.

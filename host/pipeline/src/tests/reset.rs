@@ -1,5 +1,5 @@
-use super::fakes::{SinkCall, Step, World, store_error};
-use crate::{CheckpointLocation, PipelineError};
+use super::fakes::{Call, SinkCall, Step, World, store_error, unavailable};
+use crate::{CheckpointLocation, PipelineError, SourceError};
 
 #[tokio::test]
 async fn after_a_reset_the_next_run_starts_there() {
@@ -30,10 +30,23 @@ async fn a_reset_before_the_first_run_skips_rows() {
 }
 
 #[tokio::test]
-async fn a_reset_asks_the_source_nothing() {
-    let world = World::new(25);
-    world.pipeline().reset(world.offset(5)).await.unwrap();
-    assert_eq!(world.journal(), ["LastCommitted", "Commit 1"]);
+async fn a_reset_to_an_offset_that_the_source_refuses_changes_nothing() {
+    for world in World::every(25) {
+        let refused = SourceError::InvalidOptions("no offset of this source".into());
+        world.at_call(Call::LatestOffset, [Step::Fail(refused)]);
+        let error = world.pipeline().reset(world.offset(5)).await.unwrap_err();
+        assert!(matches!(error, PipelineError::Source(_)), "{error}");
+        assert!(world.batches().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_reset_does_not_wait_for_a_remote_that_is_away() {
+    for world in World::every(25) {
+        world.at_call(Call::LatestOffset, [Step::Fail(unavailable())]);
+        world.pipeline().reset(world.offset(5)).await.unwrap();
+        assert_eq!(world.batches().last().unwrap().2, 5);
+    }
 }
 
 #[tokio::test]

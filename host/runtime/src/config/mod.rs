@@ -107,24 +107,6 @@ impl PipelineFile {
         ConfigError::new(&self.source, vec![mistake.help(help)])
     }
 
-    /// The error for a request to an origin that the file does not grant, with the line to add.
-    #[must_use]
-    pub fn missing_grant(&self, origin: &str) -> ConfigError {
-        let granted = &self.config.source.grants.http;
-        let label = if granted.is_empty() {
-            "nothing is granted"
-        } else {
-            "not among these"
-        };
-        let mistake = Mistake::new(
-            self.spans.value_or_above("/source/grants/http"),
-            format!("{origin} is not granted"),
-        )
-        .label(label)
-        .help(Some(value::grant_line(granted, origin)));
-        ConfigError::new(&self.source, vec![mistake])
-    }
-
     fn resolve(&self, location: &str) -> String {
         if value::is_url(location) {
             location.to_owned()

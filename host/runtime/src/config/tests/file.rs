@@ -93,14 +93,6 @@ fn errors_of_others_find_their_place() {
         file.error_at("sink.partition_by", "x", None).problems()[0].line(),
         Some(23)
     );
-    let grant = file.missing_grant("https://api.example.com");
-    assert_eq!(grant.problems()[0].line(), Some(12));
-    assert!(
-        grant.problems()[0]
-            .remedy()
-            .unwrap()
-            .ends_with("\"https://api.example.com\"]")
-    );
 }
 
 #[test]
