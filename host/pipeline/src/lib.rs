@@ -19,6 +19,7 @@
 
 mod checkpoint;
 mod clock;
+mod commit;
 mod error;
 mod micro_batch;
 mod offset;

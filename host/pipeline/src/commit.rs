@@ -1,0 +1,104 @@
+use crate::pipeline::{Pipeline, Position};
+use crate::read::StagedRows;
+use crate::{
+    BatchReport, MicroBatch, Offset, OffsetEntry, PipelineError, ReadLimit, Sink, Source, SourceError,
+    StageTimes,
+};
+
+impl<S: Source, K: Sink> Pipeline<S, K> {
+    /// Commits a micro-batch without rows whose end is `to`, so that the next one starts there.
+    ///
+    /// The source is asked first whether it can go on from there: an offset that it does not understand would
+    /// stop every run after this one. A remote that does not answer at the moment is no hindrance.
+    ///
+    /// # Errors
+    /// The source refuses the offset, the table or the checkpoint location fails, or another runner is at
+    /// work.
+    pub async fn reset(&mut self, to: Offset) -> Result<BatchReport, PipelineError> {
+        match self.source.latest_offset(&to, None, ReadLimit::default()).await {
+            Ok(_) | Err(SourceError::Unavailable { .. }) => {}
+            Err(e) => return Err(e.into()),
+        }
+        let last = self.sink.last_committed().await?;
+        let batch = last.as_ref().map_or(0, |c| c.batch);
+        // Where a batch started is for people only; a lost offset must not stand in the way of a reset.
+        let start = last.and_then(|c| c.end).unwrap_or_else(|| to.clone());
+        let rows = StagedRows {
+            staged: None,
+            summary: Default::default(),
+            end: to,
+            usage: Default::default(),
+        };
+        let position = Position { batch, offset: start };
+        self.commit(&position, rows, None, StageTimes::default()).await
+    }
+
+    /// Commits staged rows after `position`, with the offset log's entry where the table can't carry the offset.
+    pub(crate) async fn commit(
+        &mut self,
+        position: &Position,
+        rows: StagedRows<K>,
+        latest: Option<&Offset>,
+        mut times: StageTimes,
+    ) -> Result<BatchReport, PipelineError> {
+        let began = self.clock.elapsed();
+        let mut batch = MicroBatch {
+            pipeline: self.options.name.clone(),
+            batch: position.batch + 1,
+            start: position.offset.clone(),
+            end: rows.end,
+            rows: rows.summary.rows,
+            component: self.source.component().clone(),
+        };
+        let logged = !self.sink.carries_offset();
+        if logged {
+            self.claim_offset_entry(&mut batch).await?;
+        }
+        let receipt = self.sink.commit(rows.staged, &batch).await?;
+        if logged && let Err(e) = self.checkpoint.prune_entries(batch.batch).await {
+            tracing::warn!(pipeline = %self.options.name, error = %e, "old entries of the offset log stay");
+        }
+        times.commit = self.clock.elapsed().saturating_sub(began);
+        Ok(BatchReport {
+            batch: batch.batch,
+            start: batch.start,
+            latest: latest.cloned(),
+            end: batch.end,
+            rows: batch.rows,
+            files: rows.summary.files,
+            bytes: rows.summary.bytes,
+            table_version: receipt.table_version,
+            usage: rows.usage,
+            times,
+        })
+    }
+
+    /// Writes the offset log's entry, under the first free number: see [`OffsetEntry`].
+    async fn claim_offset_entry(&self, batch: &mut MicroBatch) -> Result<(), PipelineError> {
+        loop {
+            let entry = OffsetEntry {
+                batch: batch.batch,
+                start: batch.start.clone(),
+                end: batch.end.clone(),
+                component: batch.component.clone(),
+                rows: batch.rows,
+            };
+            if self.checkpoint.claim_entry(&entry).await? {
+                return Ok(());
+            }
+            batch.batch += 1;
+        }
+    }
+
+    /// Tells the source. That it can't be told is no failure: the next start tells it again.
+    pub(crate) async fn acknowledge(&self, end: &Offset) -> Result<(), PipelineError> {
+        match self.source.commit(end).await {
+            Ok(()) => Ok(()),
+            Err(e @ SourceError::Host(_)) => Err(e.into()),
+            Err(e) => {
+                tracing::warn!(pipeline = %self.options.name, error = %e, "the source could not note its progress");
+                Ok(())
+            }
+        }
+    }
+}
