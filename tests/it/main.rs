@@ -31,6 +31,8 @@ mod stopping;
 /// What a table can have besides: an ingestion time, partitions, a log checkpoint, several pipelines.
 mod tables;
 
+/// Stores that fail, processes that die and runners that meet, over a real table in one process.
+mod chaos;
 /// The flaws of the PySpark job that this project began with, one by one.
 mod flaws;
 /// SIGKILL at random moments.

@@ -1,6 +1,7 @@
 //! Pipelines in a folder of their own, and the program at work there.
 
 mod process;
+mod random;
 mod settings;
 mod table;
 
@@ -8,11 +9,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Once;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
 
 pub(crate) use process::{Ended, Running};
+pub(crate) use random::{Random, hash};
 pub(crate) use settings::Settings;
 pub(crate) use table::{Comment, Table};
 
@@ -136,6 +138,23 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(began.elapsed() < BOUND, "still waiting until {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// A number that the caller's environment sets.
+pub(crate) fn variable(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name}={text} is no number")),
+    )
+}
+
+/// The seed of what is random in a test: `SANDBAR_SEED`, or else another one each time.
+pub(crate) fn seed() -> u64 {
+    variable("SANDBAR_SEED").unwrap_or_else(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        u64::from(now.subsec_nanos()) ^ now.as_secs()
+    })
 }
 
 /// Tells whoever runs the tests, who would not see what a passing test prints.

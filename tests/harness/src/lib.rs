@@ -1,10 +1,11 @@
-//! What tests of sources share: [`ScriptedApi`], a comments API that records what it is asked and misbehaves
-//! when told to.
+//! What tests share: [`ScriptedApi`], a comments API that records what it is asked and misbehaves when told to, and
+//! [`store`], object stores that fail and processes that die.
 
 mod answer;
 mod fault;
 mod request;
 mod scripted_api;
+pub mod store;
 
 #[cfg(test)]
 mod tests;

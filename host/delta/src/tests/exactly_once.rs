@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use sandbar_pipeline::{Committed, Sink, SinkError};
 
 use super::store::{Fault, TestStore};
@@ -148,8 +146,8 @@ async fn a_commit_of_somebody_else_in_between_is_no_obstacle() {
 async fn an_error_does_not_hide_a_commit() {
     for first in [1, 2] {
         let lake = Lake::new();
-        let store = Arc::new(TestStore::new());
-        let mut sink = DeltaSink::open(lake.options_on(store.clone()), &comments())
+        let store = TestStore::new();
+        let mut sink = DeltaSink::open(lake.options_on(store.store()), &comments())
             .await
             .unwrap();
         if first == 2 {
@@ -166,8 +164,8 @@ async fn an_error_does_not_hide_a_commit() {
 async fn a_failed_commit_leaves_nothing_and_can_be_tried_again() {
     for first in [1, 2] {
         let lake = Lake::new();
-        let store = Arc::new(TestStore::new());
-        let mut sink = DeltaSink::open(lake.options_on(store.clone()), &comments())
+        let store = TestStore::new();
+        let mut sink = DeltaSink::open(lake.options_on(store.store()), &comments())
             .await
             .unwrap();
         if first == 2 {
@@ -190,8 +188,8 @@ async fn a_failed_commit_leaves_nothing_and_can_be_tried_again() {
 #[tokio::test]
 async fn a_conflict_that_is_none_is_tried_again() {
     let lake = Lake::new();
-    let store = Arc::new(TestStore::new());
-    let mut sink = DeltaSink::open(lake.options_on(store.clone()), &comments())
+    let store = TestStore::new();
+    let mut sink = DeltaSink::open(lake.options_on(store.store()), &comments())
         .await
         .unwrap();
     for number in 1..=2 {
@@ -204,8 +202,8 @@ async fn a_conflict_that_is_none_is_tried_again() {
 #[tokio::test]
 async fn an_outcome_that_nobody_can_see_is_unknown() {
     let lake = Lake::new();
-    let store = Arc::new(TestStore::new());
-    let mut sink = DeltaSink::open(lake.options_on(store.clone()), &comments())
+    let store = TestStore::new();
+    let mut sink = DeltaSink::open(lake.options_on(store.store()), &comments())
         .await
         .unwrap();
     append(&mut sink, 1).await.unwrap();
@@ -222,8 +220,8 @@ async fn an_outcome_that_nobody_can_see_is_unknown() {
 #[tokio::test]
 async fn a_commit_given_up_that_lands_later_is_not_taken_for_another_runner() {
     let lake = Lake::new();
-    let store = Arc::new(TestStore::new());
-    let mut sink = DeltaSink::open(lake.options_on(store.clone()), &comments())
+    let store = TestStore::new();
+    let mut sink = DeltaSink::open(lake.options_on(store.store()), &comments())
         .await
         .unwrap();
     append(&mut sink, 1).await.unwrap();
@@ -246,7 +244,7 @@ async fn a_commit_given_up_that_lands_later_is_not_taken_for_another_runner() {
     );
     let (staged, _) = {
         // A sink that goes on from version 0, with the id of the one that committed.
-        let mut again = DeltaSink::open(lake.options_on(store.clone()), &comments())
+        let mut again = DeltaSink::open(lake.options_on(store.store()), &comments())
             .await
             .unwrap();
         again.take_identity(&sink);

@@ -1,5 +1,4 @@
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use sandbar_pipeline::Sink;
 
@@ -10,8 +9,8 @@ use crate::DeltaSink;
 #[tokio::test]
 async fn a_commit_costs_the_same_however_old_the_table_is() {
     let lake = Lake::new();
-    let store = Arc::new(TestStore::new());
-    let mut sink = DeltaSink::open(lake.options_on(store.clone()), &comments())
+    let store = TestStore::new();
+    let mut sink = DeltaSink::open(lake.options_on(store.store()), &comments())
         .await
         .unwrap();
     let mut seen = BTreeSet::new();
@@ -30,7 +29,10 @@ async fn a_commit_costs_the_same_however_old_the_table_is() {
         }
     }
     let put = |kind: &str| kind.to_owned();
-    assert_eq!(seen, BTreeSet::from([(2, vec![put("parquet"), put("json")])]));
+    assert_eq!(
+        seen,
+        BTreeSet::from([(2, vec![put("put data file"), put("json")])])
+    );
     assert_eq!(lake.ids().await.len(), 3000);
 }
 

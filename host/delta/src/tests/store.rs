@@ -1,15 +1,9 @@
-use std::fmt;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
-use futures::stream::BoxStream;
-use futures::{FutureExt, StreamExt};
+use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
-use object_store::path::Path;
-use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
-};
+use sandbar_harness::store::{Answer, Effect, FaultyStore, Process, StepFault, StepKind};
 
 /// What happens to the next put of a log entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,22 +19,49 @@ pub enum Fault {
 }
 
 /// A local store that counts requests and fails on demand.
-#[derive(Debug)]
 pub struct TestStore {
-    inner: LocalFileSystem,
-    pub requests: Mutex<Vec<String>>,
-    fault: Mutex<Option<Fault>>,
-    blind: Mutex<bool>,
+    process: Arc<Process>,
+    fault: Arc<Mutex<Option<Fault>>>,
+    blind: Arc<AtomicBool>,
+    taken: AtomicUsize,
 }
 
 impl TestStore {
     pub fn new() -> Self {
+        let fault: Arc<Mutex<Option<Fault>>> = Arc::default();
+        let blind: Arc<AtomicBool> = Arc::default();
+        let (next, sight) = (fault.clone(), blind.clone());
+        let answer = |effect, answer| Some(StepFault { effect, answer });
+        let process = Process::deciding(move |step| {
+            if step.kind == StepKind::Read && sight.load(Ordering::SeqCst) {
+                return answer(Effect::None, Answer::Error);
+            }
+            if !(step.name.starts_with("put _delta_log/") && step.name.ends_with(".json")) {
+                return None;
+            }
+            match next.lock().unwrap().take()? {
+                Fault::Lost => answer(Effect::None, Answer::Error),
+                Fault::FalseConflict => answer(Effect::None, Answer::Conflict),
+                Fault::Unheard => answer(Effect::Whole, Answer::Error),
+                Fault::Blind => {
+                    sight.store(true, Ordering::SeqCst);
+                    answer(Effect::Whole, Answer::Error)
+                }
+            }
+        });
         Self {
-            inner: LocalFileSystem::new(),
-            requests: Mutex::default(),
-            fault: Mutex::default(),
-            blind: Mutex::default(),
+            process,
+            fault,
+            blind,
+            taken: AtomicUsize::new(0),
         }
+    }
+
+    pub fn store(&self) -> Arc<dyn ObjectStore> {
+        Arc::new(FaultyStore::new(
+            Arc::new(LocalFileSystem::new()),
+            self.process.clone(),
+        ))
     }
 
     pub fn fail_next(&self, fault: Fault) {
@@ -48,106 +69,13 @@ impl TestStore {
     }
 
     pub fn restore_sight(&self) {
-        *self.blind.lock().unwrap() = false;
+        self.blind.store(false, Ordering::SeqCst);
     }
 
     /// The requests since the last call.
     pub fn take_requests(&self) -> Vec<String> {
-        std::mem::take(&mut self.requests.lock().unwrap())
-    }
-
-    fn note(&self, what: &str, path: impl fmt::Display) -> Result<()> {
-        let path = path.to_string();
-        let name = path.rsplit('/').next().unwrap_or_default();
-        self.requests.lock().unwrap().push(format!("{what} {name}"));
-        if *self.blind.lock().unwrap() && !what.starts_with("put") {
-            return Err(unavailable());
-        }
-        Ok(())
-    }
-}
-
-fn unavailable() -> Error {
-    Error::Generic {
-        store: "test",
-        source: "the store is unavailable".into(),
-    }
-}
-
-impl fmt::Display for TestStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("test store")
-    }
-}
-
-#[async_trait]
-impl ObjectStore for TestStore {
-    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
-        self.note("put", location)?;
-        let is_commit = location.as_ref().ends_with(".json") && location.as_ref().contains("_delta_log");
-        let fault = if is_commit {
-            self.fault.lock().unwrap().take()
-        } else {
-            None
-        };
-        match fault {
-            None => self.inner.put_opts(location, payload, opts).await,
-            Some(Fault::Lost) => Err(unavailable()),
-            Some(Fault::FalseConflict) => Err(Error::AlreadyExists {
-                path: location.to_string(),
-                source: "409".into(),
-            }),
-            Some(fault) => {
-                self.inner.put_opts(location, payload, opts).await?;
-                *self.blind.lock().unwrap() = fault == Fault::Blind;
-                Err(unavailable())
-            }
-        }
-    }
-
-    async fn put_multipart_opts(
-        &self,
-        location: &Path,
-        opts: PutMultipartOptions,
-    ) -> Result<Box<dyn MultipartUpload>> {
-        self.note("put multipart", location)?;
-        self.inner.put_multipart_opts(location, opts).await
-    }
-
-    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.note("get", location)?;
-        self.inner.get_opts(location, options).await
-    }
-
-    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(locations)
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        match self.note("list", prefix.cloned().unwrap_or_default()) {
-            Ok(()) => self.inner.list(prefix),
-            Err(e) => async move { Err(e) }.into_stream().boxed(),
-        }
-    }
-
-    fn list_with_offset(
-        &self,
-        prefix: Option<&Path>,
-        offset: &Path,
-    ) -> BoxStream<'static, Result<ObjectMeta>> {
-        match self.note("list", prefix.cloned().unwrap_or_default()) {
-            Ok(()) => self.inner.list_with_offset(prefix, offset),
-            Err(e) => async move { Err(e) }.into_stream().boxed(),
-        }
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.note("list", prefix.cloned().unwrap_or_default())?;
-        self.inner.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.note("copy", from)?;
-        self.inner.copy_opts(from, to, options).await
+        let steps = self.process.steps();
+        let taken = self.taken.swap(steps.len(), Ordering::SeqCst);
+        steps.into_iter().skip(taken).map(|step| step.name).collect()
     }
 }
