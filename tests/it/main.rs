@@ -35,6 +35,8 @@ mod tables;
 mod chaos;
 /// The flaws of the PySpark job that this project began with, one by one.
 mod flaws;
+/// Tables and checkpoint locations that earlier versions left.
+mod golden;
 /// SIGKILL at random moments.
 mod kill;
 

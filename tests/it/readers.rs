@@ -14,7 +14,7 @@ use crate::support::{Comment, Settings, Table, Workspace, installed, repository,
 const READERS: [&str; 4] = ["duckdb", "chdb", "deltalake", "polars"];
 
 /// The Python that has the readers; `None` where they are not installed.
-fn python() -> Option<PathBuf> {
+pub(crate) fn python() -> Option<PathBuf> {
     let python = installed("readers")
         .map(|folder| folder.join("bin/python"))
         .filter(|path| path.exists());
@@ -34,7 +34,7 @@ fn script(python: &Path, name: &str, arguments: &[&str]) -> String {
 
 /// Asserts that each reader sees exactly these comments, and returns what they see.
 #[track_caller]
-fn all_see(python: &Path, work: &Workspace, comments: &[Comment]) -> Vec<Value> {
+pub(crate) fn all_see(python: &Path, work: &Workspace, comments: &[Comment]) -> Vec<Value> {
     let table = work.path("lake/comments");
     let text = script(
         python,
@@ -80,7 +80,7 @@ fn hash(comments: &[Comment]) -> u64 {
     comments.iter().map(of_row).fold(0, u64::wrapping_add)
 }
 
-fn served(ids: std::ops::RangeInclusive<i32>) -> Vec<Comment> {
+pub(crate) fn served(ids: std::ops::RangeInclusive<i32>) -> Vec<Comment> {
     ids.map(Comment::served).collect()
 }
 

@@ -136,7 +136,12 @@ async fn crash_and_restart(setup: Setup, step: &Step, fault: StepFault, restart:
         }
     }
     count.cases += 1;
-    let unknown = setup.logged() && last > 0 && !world.entries().await.contains(&last);
+    // Only what was taken away may be missing.
+    let taken = matches!(
+        restart,
+        Restart::LocationLost | Restart::LogBehind | Restart::TableAlone
+    );
+    let unknown = setup.logged() && last > 0 && taken;
     if unknown {
         count.refusals += 1;
         let refused = world.run(&Process::healthy(), version).await;

@@ -24,6 +24,8 @@ struct Walk {
     refusals: usize,
     superseded: usize,
     late: usize,
+    /// Whether entries of the offset log were taken away, so that the offset may be unknown.
+    taken: bool,
     /// What happened, in words.
     trace: String,
 }
@@ -57,6 +59,7 @@ async fn walk(seed: u64, actions: u64) -> Walk {
         let _ = writeln!(walk.trace, "{setup:?}");
         let world = World::new(setup).await;
         let mut gone: Vec<Arc<Process>> = Vec::new();
+        walk.taken = false;
         for _ in 0..ACTIONS_PER_WORLD {
             act(&world, &mut random, &mut gone, &mut walk).await;
             let batches = world.batches().await;
@@ -79,7 +82,7 @@ async fn act(world: &World, random: &mut Random, gone: &mut Vec<Arc<Process>>, w
             let process = Process::deciding(unlucky(random.next()));
             let outcome = world.run(&process, version(random)).await;
             if judge(world, &process, outcome, walk) {
-                set_by_hand(world).await;
+                set_by_hand(world, walk).await;
             }
             gone.push(process);
         }
@@ -92,8 +95,14 @@ async fn act(world: &World, random: &mut Random, gone: &mut Vec<Arc<Process>>, w
         14 | 15 => drop(world.lake.clean_log().await),
         16 => walk.late += land(gone).await,
         17 => world.claim_ahead().await,
-        18 => world.lose_entries_from(last).await,
-        _ => world.lose_location(),
+        18 => {
+            world.lose_entries_from(last).await;
+            walk.taken = true;
+        }
+        _ => {
+            world.lose_location();
+            walk.taken = true;
+        }
     }
 }
 
@@ -160,7 +169,13 @@ fn judge(
     let unknown = matches!(error, PipelineError::OffsetUnknown { .. });
     walk.refusals += usize::from(unknown);
     assert!(
-        process.faults() > 0 || (unknown && world.setup.logged()),
+        !unknown || (walk.taken && world.setup.logged()),
+        "{:?}: {error}\n{}",
+        world.setup,
+        walk.trace
+    );
+    assert!(
+        process.faults() > 0 || unknown,
         "{:?}: {error}\n{}",
         world.setup,
         walk.trace
@@ -168,7 +183,8 @@ fn judge(
     unknown
 }
 
-async fn set_by_hand(world: &World) {
+async fn set_by_hand(world: &World, walk: &mut Walk) {
+    walk.taken = false;
     let end = world.batches().await.last().map_or(0, |last| last.end);
     let _ = world.reset(end).await;
 }
@@ -186,9 +202,9 @@ async fn run_to_the_end(world: &World, walk: &mut Walk) {
     let process = Process::healthy();
     let summary = match world.run(&process, "0.2.0").await {
         Ok(summary) => summary,
-        Err(PipelineError::OffsetUnknown { .. }) if world.setup.logged() => {
+        Err(PipelineError::OffsetUnknown { .. }) if world.setup.logged() && walk.taken => {
             walk.refusals += 1;
-            set_by_hand(world).await;
+            set_by_hand(world, walk).await;
             world.healthy_run().await
         }
         Err(e) => panic!("{:?}: {e}\n{}", world.setup, walk.trace),
