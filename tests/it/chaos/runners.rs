@@ -1,6 +1,8 @@
-//! Two runners of one pipeline, and a runner beside another writer, in every order of their steps.
+//! Two runners of one pipeline, and a runner beside another writer or someone who cleans up, in every order of their
+//! steps.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use sandbar_harness::store::{Exhaustive, Process, StepKind, Turns};
 use sandbar_pipeline::{PipelineError, RunSummary, SinkError};
@@ -115,7 +117,9 @@ async fn another_writer_between_any_two_steps_disturbs_nothing() {
     for setup in Setup::all().filter(|setup| setup.existing) {
         let mut choices = Exhaustive::default();
         while choices.next_round() {
-            append_beside(setup, || choices.below(2)).await;
+            let world = World::new(setup).await;
+            let run = beside(&world, world.append_foreign(-1), || choices.below(2)).await;
+            world.assert_complete(&run.unwrap()).await;
             orders += 1;
         }
     }
@@ -125,8 +129,41 @@ async fn another_writer_between_any_two_steps_disturbs_nothing() {
     assert!(orders > 200, "{orders}");
 }
 
-async fn append_beside(setup: Setup, choose: impl FnMut() -> usize) {
-    let world = World::new(setup).await;
+#[tokio::test]
+async fn the_checkpoint_location_may_be_deleted_between_any_two_steps() {
+    let (mut orders, mut refusals) = (0, 0);
+    for setup in Setup::all() {
+        let mut choices = Exhaustive::default();
+        while choices.next_round() {
+            let world = World::new(setup).await;
+            let run = beside(&world, world.delete_location(), || choices.below(2)).await;
+            world.assert_complete(&run.unwrap()).await;
+            orders += 1;
+
+            world.rows.fetch_add(7, Ordering::SeqCst);
+            let again = match world.run(&Process::healthy(), "0.1.0").await {
+                Err(PipelineError::OffsetUnknown { .. }) if setup.logged() => {
+                    refusals += 1;
+                    let _ = world.reset(setup.rows).await;
+                    world.healthy_run().await
+                }
+                outcome => outcome.unwrap(),
+            };
+            world.assert_complete(&again).await;
+        }
+    }
+    say(&format!(
+        "the checkpoint location deleted in each of {orders} places of a run; in {refusals} of them the offset was lost with it"
+    ));
+    assert!(orders > 300 && refusals > 0, "{orders}, {refusals}");
+}
+
+/// A run, and something else that happens once beside it.
+async fn beside(
+    world: &World,
+    act: impl Future<Output = ()>,
+    choose: impl FnMut() -> usize,
+) -> Result<RunSummary, PipelineError> {
     let turns = Arc::new(Turns::new(|_, _| true));
     let run = async {
         let outcome = world
@@ -135,11 +172,11 @@ async fn append_beside(setup: Setup, choose: impl FnMut() -> usize) {
         turns.done(0);
         outcome
     };
-    let write = async {
-        turns.wait(1, StepKind::Write, "append").await;
-        world.append_foreign(-1).await;
+    let other = async {
+        turns.wait(1, StepKind::Write, "beside").await;
+        act.await;
         turns.done(1);
     };
-    let (outcome, (), _) = tokio::join!(run, write, turns.conduct(choose));
-    world.assert_complete(&outcome.unwrap()).await;
+    let (outcome, (), _) = tokio::join!(run, other, turns.conduct(choose));
+    outcome
 }

@@ -183,6 +183,14 @@ impl World {
         *self.notes.lock().unwrap() = Arc::default();
     }
 
+    /// All that is in the checkpoint location is deleted, under a run that uses it.
+    pub(super) async fn delete_location(&self) {
+        let files: Vec<_> = self.notes().list(None).try_collect().await.unwrap();
+        for file in files {
+            self.notes().delete(&file.location).await.unwrap();
+        }
+    }
+
     /// Entries of the offset log from this number on are gone.
     pub(super) async fn lose_entries_from(&self, batch: u64) {
         for entry in self.entries().await.into_iter().filter(|entry| *entry >= batch) {
