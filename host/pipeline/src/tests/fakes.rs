@@ -1,6 +1,8 @@
 //! A remote, a table and a clock in memory, and the [`World`] that puts pipelines between them.
 
 mod clock;
+mod files;
+mod process;
 mod script;
 mod sink;
 mod source;
@@ -9,13 +11,15 @@ use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use crate::{
-    CheckpointLocation, Offset, Pipeline, PipelineError, PipelineOptions, ReadLimit, RetryPolicy, RunSummary,
-    SinkError, SourceError, StopSignal, Stopper, Trigger,
+    CheckpointLocation, ComponentId, Offset, Pipeline, PipelineError, PipelineOptions, ReadLimit,
+    RetryPolicy, RunSummary, SinkError, SourceError, StopSignal, Stopper, Trigger,
 };
 
 pub(crate) use clock::{Event, FakeClock, RecordingProgress};
+pub(crate) use files::Files;
+pub(crate) use process::{At, Fate, Point, Process, Side, Status};
 pub(crate) use script::{Gate, Step, settle};
-pub(crate) use sink::{FakeSink, SinkCall, Table, store_error, superseded, unknown};
+pub(crate) use sink::{FakeSink, Landed, SinkCall, Table, store_error, superseded, unknown};
 pub(crate) use source::{Call, FakeSource, Remote, component, part, position, rows};
 
 use script::{Shared, lock, shared};
@@ -23,6 +27,10 @@ use script::{Shared, lock, shared};
 /// One runner and all that lies around it.
 pub(crate) struct World {
     pub(crate) checkpoint: CheckpointLocation,
+    /// What lies in the checkpoint location, where calls to it are points of the process.
+    pub(crate) files: Option<Files>,
+    pub(crate) process: Process,
+    pub(crate) component: ComponentId,
     pub(crate) clock: Arc<FakeClock>,
     pub(crate) progress: Arc<RecordingProgress>,
     pub(crate) stopper: Arc<Stopper>,
@@ -41,6 +49,9 @@ impl World {
         let (stopper, stop) = Stopper::new();
         Self {
             checkpoint: CheckpointLocation::memory(),
+            files: None,
+            process: Process::default(),
+            component: component(),
             clock: Arc::default(),
             progress: Arc::default(),
             stopper: Arc::new(stopper),
@@ -95,6 +106,8 @@ impl World {
     pub(crate) fn beside(&self) -> Self {
         Self {
             checkpoint: self.checkpoint.clone(),
+            files: self.files.clone(),
+            component: self.component.clone(),
             options: self.options.clone(),
             sequential: self.sequential,
             carries_offset: self.carries_offset,
@@ -104,24 +117,41 @@ impl World {
         }
     }
 
+    /// The same where the checkpoint location's calls count too, and its files can be lost.
+    pub(crate) fn with_files(self, files: Files) -> Self {
+        Self {
+            checkpoint: files.location(),
+            files: Some(files),
+            ..self
+        }
+    }
+
     pub(crate) fn pipeline(&self) -> Pipeline<FakeSource, FakeSink> {
+        let checkpoint = match &self.files {
+            Some(files) => files.location_of(&self.process),
+            None => self.checkpoint.clone(),
+        };
+        let stopper = self.stopper.clone();
+        self.process.on_stop(move || stopper.stop());
         let source = FakeSource {
             remote: self.remote.clone(),
             journal: self.journal.clone(),
-            checkpoint: self.checkpoint.clone(),
+            process: self.process.clone(),
+            checkpoint: checkpoint.clone(),
             sequential: self.sequential,
-            component: component(),
+            component: self.component.clone(),
         };
         let sink = FakeSink {
             table: self.table.clone(),
             journal: self.journal.clone(),
+            process: self.process.clone(),
             carries_offset: self.carries_offset,
             known: None,
         };
         Pipeline::new(
             Arc::new(source),
             sink,
-            self.checkpoint.clone(),
+            checkpoint,
             self.clock.clone(),
             self.progress.clone(),
             self.stop.clone(),

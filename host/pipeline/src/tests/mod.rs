@@ -1,6 +1,7 @@
 mod fakes;
 
 mod breaches;
+mod crashes;
 mod empty_batches;
 mod growth;
 mod kills;

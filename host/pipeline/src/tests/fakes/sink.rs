@@ -2,6 +2,7 @@ use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 
+use super::process::{Begun, Point, Process};
 use super::script::{Script, Shared, lock, yield_once};
 use crate::{BatchId, CommitReceipt, Committed, MicroBatch, Sink, SinkError, Stage, StageSummary};
 
@@ -33,6 +34,7 @@ pub(crate) struct Landed {
 pub(crate) struct FakeSink {
     pub(crate) table: Shared<Table>,
     pub(crate) journal: Shared<Vec<String>>,
+    pub(crate) process: Process,
     pub(crate) carries_offset: bool,
     /// The last batch as this sink knows it.
     pub(crate) known: Option<BatchId>,
@@ -40,6 +42,7 @@ pub(crate) struct FakeSink {
 
 pub(crate) struct FakeStage {
     table: Shared<Table>,
+    process: Process,
     ids: Vec<i64>,
 }
 
@@ -58,22 +61,35 @@ impl Sink for FakeSink {
 
     async fn last_committed(&mut self) -> Result<Option<Committed>, SinkError> {
         lock(&self.journal).push("LastCommitted".into());
-        begin(&self.table, SinkCall::LastCommitted).await?;
-        let table = lock(&self.table);
-        self.known = Some(table.last_batch());
-        Ok(table.batches.last().map(|landed| Committed {
-            batch: landed.batch.batch,
-            end: self.carries_offset.then(|| landed.batch.end.clone()),
-            component: self.carries_offset.then(|| landed.batch.component.clone()),
-        }))
+        let begun = begin(
+            &self.table,
+            &self.process,
+            SinkCall::LastCommitted,
+            Point::LastCommitted,
+        )
+        .await?;
+        let (number, last) = {
+            let table = lock(&self.table);
+            let last = table.batches.last().map(|landed| Committed {
+                batch: landed.batch.batch,
+                end: self.carries_offset.then(|| landed.batch.end.clone()),
+                component: self.carries_offset.then(|| landed.batch.component.clone()),
+            });
+            (table.last_batch(), last)
+        };
+        begun.end().await?;
+        self.known = Some(number);
+        Ok(last)
     }
 
     async fn stage(&mut self) -> Result<FakeStage, SinkError> {
         lock(&self.journal).push("Stage".into());
-        begin(&self.table, SinkCall::Stage).await?;
+        let begun = begin(&self.table, &self.process, SinkCall::Stage, Point::Stage).await?;
         lock(&self.table).stages += 1;
+        begun.end().await?;
         Ok(FakeStage {
             table: self.table.clone(),
+            process: self.process.clone(),
             ids: Vec::new(),
         })
     }
@@ -86,6 +102,7 @@ impl Sink for FakeSink {
         lock(&self.journal).push(format!("Commit {}", batch.batch));
         let step = lock(&self.table).script.take(SinkCall::Commit);
         let after = step.begin().await?;
+        let begun = self.process.begin(Point::Commit).await?;
         let known = self.known.take().expect("last_committed comes first");
         let version = {
             let mut table = lock(&self.table);
@@ -103,6 +120,7 @@ impl Sink for FakeSink {
             });
             table.batches.len() as u64 - 1
         };
+        begun.end().await?;
         // Who dies here never hears that it was committed.
         yield_once().await;
         if let Some(e) = after {
@@ -119,14 +137,15 @@ impl Stage for FakeStage {
     type Staged = Vec<i64>;
 
     async fn write(&mut self, rows: RecordBatch) -> Result<(), SinkError> {
-        begin(&self.table, SinkCall::Write).await?;
+        let begun = begin(&self.table, &self.process, SinkCall::Write, Point::Write).await?;
         let ids = rows.column(0).as_primitive::<Int64Type>();
         self.ids.extend_from_slice(ids.values());
-        Ok(())
+        Ok(begun.end().await?)
     }
 
     async fn finish(self) -> Result<(Vec<i64>, StageSummary), SinkError> {
-        begin(&self.table, SinkCall::Finish).await?;
+        let begun = begin(&self.table, &self.process, SinkCall::Finish, Point::Finish).await?;
+        begun.end().await?;
         let summary = StageSummary {
             rows: self.ids.len() as u64,
             files: 1,
@@ -158,7 +177,13 @@ pub(crate) fn superseded(batch: BatchId) -> SinkError {
     }
 }
 
-async fn begin(table: &Shared<Table>, call: SinkCall) -> Result<(), SinkError> {
+async fn begin(
+    table: &Shared<Table>,
+    process: &Process,
+    call: SinkCall,
+    point: Point,
+) -> Result<Begun, SinkError> {
     let step = lock(table).script.take(call);
-    step.begin().await?.map_or(Ok(()), Err)
+    step.begin().await?.map_or(Ok(()), Err)?;
+    Ok(process.begin(point).await?)
 }

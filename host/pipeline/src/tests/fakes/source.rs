@@ -5,10 +5,11 @@ use arrow_array::{Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use serde_json::{Value, json};
 
+use super::process::{Begun, Point, Process};
 use super::script::{PATIENCE, Script, Shared, lock};
 use crate::{
-    Batch, Batches, CheckpointLocation, ComponentId, Offset, Partition, ReadLimit, Source, SourceError,
-    SourceUsage,
+    Batch, Batches, CheckpointError, CheckpointLocation, ComponentId, Offset, Partition, ReadLimit, Source,
+    SourceError, SourceUsage,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,6 +51,7 @@ pub(crate) struct Remote {
 pub(crate) struct FakeSource {
     pub(crate) remote: Shared<Remote>,
     pub(crate) journal: Shared<Vec<String>>,
+    pub(crate) process: Process,
     pub(crate) checkpoint: CheckpointLocation,
     pub(crate) sequential: bool,
     pub(crate) component: ComponentId,
@@ -57,6 +59,7 @@ pub(crate) struct FakeSource {
 
 pub(crate) struct FakeBatches {
     remote: Shared<Remote>,
+    process: Process,
     reached: u64,
     end: u64,
     sequential: bool,
@@ -118,7 +121,7 @@ impl Remote {
 }
 
 impl FakeSource {
-    async fn begin(&self, call: Call, shown: &str) -> Result<(), SourceError> {
+    async fn begin(&self, call: Call, point: Point, shown: &str) -> Result<Begun, SourceError> {
         let calls = {
             let mut journal = lock(&self.journal);
             journal.push(format!("{call:?}{shown}"));
@@ -126,7 +129,8 @@ impl FakeSource {
         };
         assert!(calls < PATIENCE, "the run has no end");
         let step = lock(&self.remote).script.take(call);
-        step.begin().await?.map_or(Ok(()), Err)
+        step.begin().await?.map_or(Ok(()), Err)?;
+        Ok(self.process.begin(point).await?)
     }
 
     fn open(&self, start: u64, end: u64) -> FakeBatches {
@@ -135,6 +139,7 @@ impl FakeSource {
         remote.most_open = remote.most_open.max(remote.open);
         FakeBatches {
             remote: self.remote.clone(),
+            process: self.process.clone(),
             reached: start,
             end,
             sequential: self.sequential,
@@ -154,8 +159,9 @@ impl Source for FakeSource {
     }
 
     async fn initial_offset(&self) -> Result<Offset, SourceError> {
-        self.begin(Call::InitialOffset, "").await?;
-        let note = self.checkpoint.load_note().await.unwrap();
+        let begun = self.begin(Call::InitialOffset, Point::InitialOffset, "").await?;
+        let note = self.checkpoint.load_note().await.map_err(internal)?;
+        begun.end().await?;
         Ok(note.map_or_else(|| offset(self.sequential, 0), Offset::from))
     }
 
@@ -165,51 +171,66 @@ impl Source for FakeSource {
         up_to: Option<&Offset>,
         limit: ReadLimit,
     ) -> Result<Option<Offset>, SourceError> {
-        self.begin(Call::LatestOffset, "").await?;
-        let mut remote = lock(&self.remote);
-        remote.asked.push((start.clone(), up_to.cloned(), limit));
-        if let Some(reply) = remote.latest.pop_front() {
-            return Ok(reply);
-        }
-        if self.sequential {
-            return Ok(None);
-        }
-        let known = up_to.map_or(remote.rows, position);
-        let allowed = position(start).saturating_add(limit.max_rows.unwrap_or(u64::MAX));
-        Ok(Some(offset(false, known.min(allowed).max(position(start)))))
+        let look = up_to.is_none() && limit == ReadLimit::default();
+        let point = if look { Point::Look } else { Point::Plan };
+        let begun = self.begin(Call::LatestOffset, point, "").await?;
+        let latest = {
+            let mut remote = lock(&self.remote);
+            remote.asked.push((start.clone(), up_to.cloned(), limit));
+            let known = up_to.map_or(remote.rows, position);
+            let allowed = position(start).saturating_add(limit.max_rows.unwrap_or(u64::MAX));
+            let honest = offset(false, known.min(allowed).max(position(start)));
+            let reply = remote.latest.pop_front();
+            reply.unwrap_or((!self.sequential).then_some(honest))
+        };
+        begun.end().await?;
+        Ok(latest)
     }
 
     async fn partitions(&self, start: &Offset, end: &Offset) -> Result<Vec<Partition>, SourceError> {
         let (first, last) = (position(start), position(end));
-        self.begin(Call::Partitions, &format!(" {first}..{last}")).await?;
-        let mut remote = lock(&self.remote);
-        if let Some(reply) = remote.partitions.pop_front() {
-            return Ok(reply);
-        }
-        let cut = |part: u64| first + (last - first) * part / remote.parts;
-        Ok((0..remote.parts)
-            .map(|part| self::part(cut(part), cut(part + 1)))
-            .collect())
+        let shown = format!(" {first}..{last}");
+        let begun = self.begin(Call::Partitions, Point::Partitions, &shown).await?;
+        let partitions = {
+            let mut remote = lock(&self.remote);
+            let parts = remote.parts;
+            let cut = |part: u64| first + (last - first) * part / parts;
+            let honest = || {
+                let part = |part| self::part(cut(part), cut(part + 1));
+                (0..parts).map(part).collect()
+            };
+            remote.partitions.pop_front().unwrap_or_else(honest)
+        };
+        begun.end().await?;
+        Ok(partitions)
     }
 
     async fn read(&self, partition: &Partition) -> Result<FakeBatches, SourceError> {
-        self.begin(Call::Read, &format!(" {partition}")).await?;
+        let shown = format!(" {partition}");
+        let begun = self.begin(Call::Read, Point::Read, &shown).await?;
         let bound = |index: usize| partition.value()[index].as_u64().unwrap();
-        Ok(self.open(bound(0), bound(1)))
+        let batches = self.open(bound(0), bound(1));
+        begun.end().await?;
+        Ok(batches)
     }
 
     async fn read_from(&self, start: &Offset, _limit: ReadLimit) -> Result<FakeBatches, SourceError> {
-        self.begin(Call::ReadFrom, &format!(" {}", position(start)))
-            .await?;
-        Ok(self.open(position(start), u64::MAX))
+        let shown = format!(" {}", position(start));
+        let begun = self.begin(Call::ReadFrom, Point::Read, &shown).await?;
+        let batches = self.open(position(start), u64::MAX);
+        begun.end().await?;
+        Ok(batches)
     }
 
     async fn commit(&self, end: &Offset) -> Result<(), SourceError> {
         lock(&self.journal).push(format!("Acknowledge {}", position(end)));
         let step = lock(&self.remote).script.take(Call::Acknowledge);
         let after = step.begin().await?;
+        let begun = self.process.begin(Point::Acknowledge).await?;
         lock(&self.remote).acknowledged.push(end.clone());
-        self.checkpoint.save_note(&end.to_string()).await.unwrap();
+        let saved = self.checkpoint.save_note(&end.to_string()).await;
+        saved.map_err(internal)?;
+        begun.end().await?;
         after.map_or(Ok(()), Err)
     }
 }
@@ -227,25 +248,34 @@ impl Batches for FakeBatches {
         }
         let step = lock(&self.remote).script.take(Call::Next);
         step.begin().await?.map_or(Ok(()), Err)?;
+        let begun = self.process.begin(Point::Next).await?;
+        let batch = self.take();
+        begun.end().await?;
+        Ok(batch)
+    }
+}
+
+impl FakeBatches {
+    fn take(&mut self) -> Option<Batch> {
         let mut remote = lock(&self.remote);
         if let Some(reply) = remote.batches.pop_front() {
-            return Ok(reply);
+            return reply;
         }
         let start = self.reached;
         let end = self.end.min(remote.rows).min(start + remote.page);
         if end <= start {
-            return Ok(None);
+            return None;
         }
         remote.produced += 1;
         self.reached = end;
-        Ok(Some(Batch {
+        Some(Batch {
             rows: vec![rows(start, end)],
             end: self.sequential.then(|| offset(true, end)),
             usage: SourceUsage {
                 requests: 1,
                 ..SourceUsage::default()
             },
-        }))
+        })
     }
 }
 
@@ -253,6 +283,10 @@ impl Drop for FakeBatches {
     fn drop(&mut self) {
         lock(&self.remote).open -= 1;
     }
+}
+
+fn internal(error: CheckpointError) -> SourceError {
+    SourceError::Internal(error.to_string())
 }
 
 fn schema() -> SchemaRef {

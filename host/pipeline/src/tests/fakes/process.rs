@@ -1,0 +1,266 @@
+//! A process and its calls to the outside: each is a point at which it may end, fail or wait.
+
+use std::future::pending;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::script::{Shared, lock, shared};
+use crate::{SinkError, SourceError};
+
+/// What a call to the outside is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Point {
+    LastCommitted,
+    LoadEntry,
+    InitialOffset,
+    LoadNote,
+    /// `latest_offset` for all that exists.
+    Look,
+    /// `latest_offset` for one micro-batch.
+    Plan,
+    Partitions,
+    /// `read` or `read_from`.
+    Read,
+    Next,
+    Stage,
+    Write,
+    Finish,
+    Claim,
+    Commit,
+    List,
+    Delete,
+    Acknowledge,
+    SaveNote,
+}
+
+/// What happens to a process at a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// The process is gone: nothing that it began goes on.
+    Gone,
+    /// The call fails, and trying again is of no use.
+    Error,
+    /// The call fails as one does that may work later.
+    Unavailable,
+    /// The whole process waits until it is told to go on.
+    Pause,
+    /// Someone asks it to stop.
+    Stop,
+}
+
+/// Whether the call has had its effect when fate comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Before,
+    After,
+}
+
+/// Which of a process's calls is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum At {
+    /// The n-th call of all, counted from 1.
+    Call(usize),
+    /// The first call of this kind in the n-th micro-batch of the process, counted from 1 by the first plan
+    /// of each. What comes before belongs to 0, as telling the source once more does.
+    MicroBatch(Point, usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    Going,
+    Paused,
+    Gone,
+}
+
+/// One process. Clones are the same one.
+#[derive(Clone)]
+pub(crate) struct Process {
+    state: Shared<State>,
+    status: Arc<watch::Sender<Status>>,
+}
+
+/// A call that has begun: its effect is free to happen, at once and without waiting.
+#[must_use]
+pub(crate) struct Begun {
+    process: Process,
+    point: Point,
+    then: Option<Fate>,
+}
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{point:?} failed, {side:?} its effect")]
+pub(crate) struct Fault {
+    point: Point,
+    side: Side,
+    unavailable: bool,
+}
+
+#[derive(Default)]
+struct State {
+    points: Vec<(Point, usize)>,
+    fates: Vec<(At, Side, Fate)>,
+    micro_batch: usize,
+    /// The last micro-batch that was planned has come to its commit.
+    committing: bool,
+    on_stop: Option<Box<dyn Fn() + Send>>,
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Self {
+            state: shared(State::default()),
+            status: Arc::new(watch::Sender::new(Status::Going)),
+        }
+    }
+}
+
+impl Process {
+    pub(crate) fn meets(&self, at: At, side: Side, fate: Fate) {
+        lock(&self.state).fates.push((at, side, fate));
+    }
+
+    /// How a stop is asked for.
+    pub(crate) fn on_stop(&self, act: impl Fn() + Send + 'static) {
+        lock(&self.state).on_stop = Some(Box::new(act));
+    }
+
+    /// Every call so far.
+    pub(crate) fn points(&self) -> Vec<Point> {
+        lock(&self.state).points.iter().map(|(point, _)| *point).collect()
+    }
+
+    /// What was to happen and did not.
+    pub(crate) fn unmet(&self) -> Vec<(At, Side, Fate)> {
+        lock(&self.state).fates.clone()
+    }
+
+    pub(crate) fn resume(&self) {
+        self.status.send_replace(Status::Going);
+    }
+
+    /// Waits until it pauses or is gone.
+    pub(crate) async fn halted(&self) -> Status {
+        let mut status = self.status.subscribe();
+        let halted = status.wait_for(|status| *status != Status::Going).await;
+        *halted.unwrap()
+    }
+
+    /// One call to the outside. Nothing may be waited for between this and the effect.
+    pub(crate) async fn begin(&self, point: Point) -> Result<Begun, Fault> {
+        self.going().await;
+        let (before, then) = self.arrive(point);
+        let begun = Begun {
+            process: self.clone(),
+            point,
+            then,
+        };
+        begun.suffer(Side::Before, before).await?;
+        Ok(begun)
+    }
+
+    fn arrive(&self, point: Point) -> (Option<Fate>, Option<Fate>) {
+        let mut state = lock(&self.state);
+        if point == Point::Plan && (state.micro_batch == 0 || state.committing) {
+            (state.micro_batch, state.committing) = (state.micro_batch + 1, false);
+        }
+        state.committing |= point == Point::Commit;
+        let (calls, micro_batch) = (state.points.len() + 1, state.micro_batch);
+        state.points.push((point, micro_batch));
+        let here = |at: At| match at {
+            At::Call(n) => n == calls,
+            At::MicroBatch(what, n) => (what, n) == (point, micro_batch),
+        };
+        let mut take = |side| {
+            let index = state
+                .fates
+                .iter()
+                .position(|(at, s, _)| here(*at) && *s == side)?;
+            Some(state.fates.remove(index).2)
+        };
+        (take(Side::Before), take(Side::After))
+    }
+
+    /// Passes in the very turn in which the process is going; never, once it is gone.
+    async fn going(&self) {
+        let status = *self.status.borrow();
+        match status {
+            Status::Going => {}
+            Status::Gone => pending().await,
+            Status::Paused => {
+                let mut status = self.status.subscribe();
+                let _ = status.wait_for(|status| *status == Status::Going).await;
+                // A pause may be followed by another one before this is woken up.
+                Box::pin(self.going()).await;
+            }
+        }
+    }
+}
+
+impl Begun {
+    /// The answer is on its way back.
+    pub(crate) async fn end(self) -> Result<(), Fault> {
+        self.suffer(Side::After, self.then).await?;
+        self.process.going().await;
+        Ok(())
+    }
+
+    async fn suffer(&self, side: Side, fate: Option<Fate>) -> Result<(), Fault> {
+        let fault = |unavailable| Fault {
+            point: self.point,
+            side,
+            unavailable,
+        };
+        match fate {
+            None => return Ok(()),
+            Some(Fate::Error) => return Err(fault(false)),
+            Some(Fate::Unavailable) => return Err(fault(true)),
+            Some(Fate::Gone) => _ = self.process.status.send_replace(Status::Gone),
+            Some(Fate::Pause) => _ = self.process.status.send_replace(Status::Paused),
+            Some(Fate::Stop) => {
+                let state = lock(&self.process.state);
+                state.on_stop.as_ref().expect("a stop has a way")();
+            }
+        }
+        self.process.going().await;
+        Ok(())
+    }
+}
+
+impl From<Fault> for SourceError {
+    fn from(fault: Fault) -> Self {
+        match fault.unavailable {
+            true => Self::Unavailable {
+                message: fault.to_string(),
+                retry_after: None,
+            },
+            false => Self::Host(Box::new(fault)),
+        }
+    }
+}
+
+impl From<Fault> for SinkError {
+    fn from(fault: Fault) -> Self {
+        match (fault.point, fault.side) {
+            // By the contract of a sink nothing else can follow a commit that happened.
+            (Point::Commit, Side::After) => Self::Unknown {
+                batch: 0,
+                source: Box::new(fault),
+            },
+            _ => Self::Store {
+                context: "the table".into(),
+                source: Box::new(fault),
+            },
+        }
+    }
+}
+
+impl From<Fault> for object_store::Error {
+    fn from(fault: Fault) -> Self {
+        Self::Generic {
+            store: "counted",
+            source: Box::new(fault),
+        }
+    }
+}
