@@ -12,6 +12,7 @@ mod parallel;
 mod reset;
 mod retries;
 mod runners;
+mod scenarios;
 mod seed_flaws;
 mod start;
 mod stops;

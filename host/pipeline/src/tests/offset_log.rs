@@ -59,19 +59,6 @@ async fn after_a_crash_between_entry_and_commit_the_next_free_number_is_taken() 
 }
 
 #[tokio::test]
-async fn many_crashes_between_entry_and_commit_change_nothing() {
-    for world in both(25) {
-        for _ in 0..7 {
-            world.at_sink(SinkCall::Commit, [Step::Fail(store_error())]);
-            world.run().await.unwrap_err();
-        }
-        world.run().await.unwrap();
-        assert_eq!(world.batches(), [(8, 0, 10), (9, 10, 20), (10, 20, 25)]);
-        world.assert_exactly_once(25);
-    }
-}
-
-#[tokio::test]
 async fn after_a_commit_of_unknown_outcome_the_table_says_which_entry_counts() {
     for world in both(25) {
         world.at_sink(

@@ -1,5 +1,5 @@
 use super::fakes::{Call, SinkCall, Step, World, store_error, unavailable};
-use crate::{CheckpointLocation, PipelineError, SourceError};
+use crate::{PipelineError, SourceError};
 
 #[tokio::test]
 async fn after_a_reset_the_next_run_starts_there() {
@@ -20,16 +20,6 @@ async fn after_a_reset_the_next_run_starts_there() {
 }
 
 #[tokio::test]
-async fn a_reset_before_the_first_run_skips_rows() {
-    for world in World::every(25) {
-        world.pipeline().reset(world.offset(22)).await.unwrap();
-        world.run().await.unwrap();
-        assert_eq!(world.ids(), [23, 24, 25]);
-        assert_eq!(world.count("InitialOffset"), 0);
-    }
-}
-
-#[tokio::test]
 async fn a_reset_to_an_offset_that_the_source_refuses_changes_nothing() {
     for world in World::every(25) {
         let refused = SourceError::InvalidOptions("no offset of this source".into());
@@ -46,25 +36,6 @@ async fn a_reset_does_not_wait_for_a_remote_that_is_away() {
         world.at_call(Call::LatestOffset, [Step::Fail(unavailable())]);
         world.pipeline().reset(world.offset(5)).await.unwrap();
         assert_eq!(world.batches().last().unwrap().2, 5);
-    }
-}
-
-#[tokio::test]
-async fn a_reset_helps_where_the_offset_is_unknown() {
-    for mut world in World::every(25).filter(|world| !world.carries_offset) {
-        world.run().await.unwrap();
-        world.remote().rows = 40;
-        world.checkpoint = CheckpointLocation::memory();
-        let error = world.run().await.unwrap_err();
-        assert!(
-            matches!(error, PipelineError::OffsetUnknown { batch: 3 }),
-            "{error}"
-        );
-
-        let report = world.pipeline().reset(world.offset(25)).await.unwrap();
-        assert_eq!((report.batch, report.rows), (4, 0));
-        world.run().await.unwrap();
-        world.assert_exactly_once(40);
     }
 }
 

@@ -1,10 +1,10 @@
-//! Two runners of one pipeline at the same time.
+//! Two runners of one pipeline at the same time. One order at a time: `scenarios/two_runners_*.txt`.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
-use super::fakes::{Call, Gate, SinkCall, Step, World, superseded, times};
+use super::fakes::{Call, Gate, SinkCall, Step, World, superseded};
 use crate::{PipelineError, RunSummary, SinkError};
 
 type Run<'a> = Pin<Box<dyn Future<Output = Result<RunSummary, PipelineError>> + 'a>>;
@@ -12,29 +12,6 @@ type Run<'a> = Pin<Box<dyn Future<Output = Result<RunSummary, PipelineError>> + 
 fn assert_superseded(result: &Result<RunSummary, PipelineError>) {
     let is = matches!(result, Err(PipelineError::Sink(SinkError::Superseded { .. })));
     assert!(is, "{result:?}");
-}
-
-#[tokio::test]
-async fn the_runner_that_comes_second_stops_and_says_why() {
-    for world in World::every(25) {
-        let other = world.beside();
-        let gate = Gate::closed();
-        world.at_sink(SinkCall::Commit, [Step::Pass, Step::Wait(gate.clone())]);
-        let overtake = async {
-            gate.arrivals(1).await;
-            other.run().await.unwrap();
-            gate.open();
-        };
-        let (result, ()) = tokio::join!(world.run(), overtake);
-        assert_superseded(&result);
-        let message = result.unwrap_err().to_string();
-        assert!(
-            message.contains("another runner owns the pipeline \"comments\""),
-            "{message}"
-        );
-        world.assert_exactly_once(25);
-        assert_eq!(world.remote().acknowledged.last(), Some(&world.offset(25)));
-    }
 }
 
 #[tokio::test]
@@ -55,45 +32,6 @@ async fn a_runner_that_slept_through_many_batches_brings_nothing() {
         assert_superseded(&result);
         world.run().await.unwrap();
         world.assert_exactly_once(1300);
-    }
-}
-
-/// Both hold a number of their own in the offset log, so numbers alone don't keep them apart.
-#[tokio::test]
-async fn the_offset_log_gives_two_runners_two_numbers_and_still_only_one_gets_through() {
-    for first_wins in [true, false] {
-        for world in World::every(10).filter(|world| !world.carries_offset) {
-            let other = world.beside();
-            let (first, second) = (Gate::closed(), Gate::closed());
-            world.at_sink(
-                SinkCall::Commit,
-                [Step::Wait(first.clone()), Step::Wait(second.clone())],
-            );
-            let order = async {
-                first.arrivals(1).await;
-                second.arrivals(1).await;
-                let (winner, loser) = if first_wins {
-                    (&first, &second)
-                } else {
-                    (&second, &first)
-                };
-                winner.open();
-                super::fakes::settle().await;
-                loser.open();
-            };
-            let later = async {
-                first.arrivals(1).await;
-                other.run().await
-            };
-            let (one, two, ()) = tokio::join!(world.run(), later, order);
-            let (won, lost) = if first_wins { (one, two) } else { (two, one) };
-            assert_eq!(won.unwrap().rows, 10);
-            assert_superseded(&lost);
-            assert_eq!(world.batches(), [(if first_wins { 1 } else { 2 }, 0, 10)]);
-            let next = world.beside();
-            assert_eq!(next.run().await.unwrap().batches, 0);
-            world.assert_exactly_once(10);
-        }
     }
 }
 
@@ -165,22 +103,4 @@ fn finish(run: &mut Run) -> Result<RunSummary, PipelineError> {
 
 fn poll(run: &mut Run) -> Poll<Result<RunSummary, PipelineError>> {
     pin!(run).as_mut().poll(&mut Context::from_waker(Waker::noop()))
-}
-
-#[tokio::test]
-async fn a_reset_while_a_runner_is_at_work_stops_that_runner() {
-    for world in World::every(25) {
-        let gate = Gate::closed();
-        world.at_sink(SinkCall::Commit, times(1, || Step::Wait(gate.clone())));
-        let operator = world.beside();
-        let reset = async {
-            gate.arrivals(1).await;
-            operator.pipeline().reset(world.offset(20)).await.unwrap();
-            gate.open();
-        };
-        let (result, ()) = tokio::join!(world.run(), reset);
-        assert_superseded(&result);
-        world.run().await.unwrap();
-        assert_eq!(world.ids(), [21, 22, 23, 24, 25]);
-    }
 }

@@ -140,6 +140,11 @@ impl Process {
         self.status.send_replace(Status::Going);
     }
 
+    /// How it is at this moment.
+    pub(crate) fn status(&self) -> Status {
+        *self.status.borrow()
+    }
+
     /// Waits until it pauses or is gone.
     pub(crate) async fn halted(&self) -> Status {
         let mut status = self.status.subscribe();
