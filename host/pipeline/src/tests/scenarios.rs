@@ -12,7 +12,7 @@
 //! start A unavailable before=read 1                       fails as what may work later; tried again
 //! start A stop after=acknowledge 1                        someone asks A to stop
 //! start B pause before=commit 1                           stands still, until `resume B`, with all that can follow
-//! start A version=0.2.0 trigger=once                    another version of the component; one micro-batch only
+//! start A version=0.2.0 per-batch=5 trigger=once        another version of the component; other, and fewer batches
 //! expect A done at 25                                   or: stopped at 10, superseded, offset unknown,
 //!                                                       commit unknown, failed. An error that no line expects fails
 //! message A another runner                              a part of what A's error says

@@ -85,7 +85,8 @@ pub(crate) struct Process {
 pub(crate) struct Begun {
     process: Process,
     point: Point,
-    then: Option<Fate>,
+    call: usize,
+    micro_batch: usize,
 }
 
 /// Why a call failed.
@@ -99,7 +100,7 @@ pub(crate) struct Fault {
 
 #[derive(Default)]
 struct State {
-    points: Vec<(Point, usize)>,
+    points: Vec<Point>,
     fates: Vec<(At, Side, Fate)>,
     micro_batch: usize,
     /// The last micro-batch that was planned has come to its commit.
@@ -128,7 +129,7 @@ impl Process {
 
     /// Every call so far.
     pub(crate) fn points(&self) -> Vec<Point> {
-        lock(&self.state).points.iter().map(|(point, _)| *point).collect()
+        lock(&self.state).points.clone()
     }
 
     /// What was to happen and did not.
@@ -155,36 +156,24 @@ impl Process {
     /// One call to the outside. Nothing may be waited for between this and the effect.
     pub(crate) async fn begin(&self, point: Point) -> Result<Begun, Fault> {
         self.going().await;
-        let (before, then) = self.arrive(point);
-        let begun = Begun {
-            process: self.clone(),
-            point,
-            then,
-        };
-        begun.suffer(Side::Before, before).await?;
+        let begun = self.arrive(point);
+        begun.suffer(Side::Before).await?;
         Ok(begun)
     }
 
-    fn arrive(&self, point: Point) -> (Option<Fate>, Option<Fate>) {
+    fn arrive(&self, point: Point) -> Begun {
         let mut state = lock(&self.state);
         if point == Point::Plan && (state.micro_batch == 0 || state.committing) {
             (state.micro_batch, state.committing) = (state.micro_batch + 1, false);
         }
         state.committing |= point == Point::Commit;
-        let (calls, micro_batch) = (state.points.len() + 1, state.micro_batch);
-        state.points.push((point, micro_batch));
-        let here = |at: At| match at {
-            At::Call(n) => n == calls,
-            At::MicroBatch(what, n) => (what, n) == (point, micro_batch),
-        };
-        let mut take = |side| {
-            let index = state
-                .fates
-                .iter()
-                .position(|(at, s, _)| here(*at) && *s == side)?;
-            Some(state.fates.remove(index).2)
-        };
-        (take(Side::Before), take(Side::After))
+        state.points.push(point);
+        Begun {
+            process: self.clone(),
+            point,
+            call: state.points.len(),
+            micro_batch: state.micro_batch,
+        }
     }
 
     /// Passes in the very turn in which the process is going; never, once it is gone.
@@ -206,18 +195,31 @@ impl Process {
 impl Begun {
     /// The answer is on its way back.
     pub(crate) async fn end(self) -> Result<(), Fault> {
-        self.suffer(Side::After, self.then).await?;
+        self.suffer(Side::After).await?;
         self.process.going().await;
         Ok(())
     }
 
-    async fn suffer(&self, side: Side, fate: Option<Fate>) -> Result<(), Fault> {
+    fn fate(&self, side: Side) -> Option<Fate> {
+        let mut state = lock(&self.process.state);
+        let here = |at: At| match at {
+            At::Call(n) => n == self.call,
+            At::MicroBatch(point, n) => (point, n) == (self.point, self.micro_batch),
+        };
+        let index = state
+            .fates
+            .iter()
+            .position(|(at, s, _)| here(*at) && *s == side)?;
+        Some(state.fates.remove(index).2)
+    }
+
+    async fn suffer(&self, side: Side) -> Result<(), Fault> {
         let fault = |unavailable| Fault {
             point: self.point,
             side,
             unavailable,
         };
-        match fate {
+        match self.fate(side) {
             None => return Ok(()),
             Some(Fate::Error) => return Err(fault(false)),
             Some(Fate::Unavailable) => return Err(fault(true)),

@@ -131,6 +131,10 @@ impl Line<'_> {
                 };
                 continue;
             }
+            if let Some(most) = word.strip_prefix("per-batch=") {
+                world.options.limit.max_rows = Some(self.number(most)?);
+                continue;
+            }
             if word == "trigger=once" {
                 world.options.trigger = Trigger::Once;
                 continue;
