@@ -79,28 +79,6 @@ async fn after_a_commit_of_unknown_outcome_the_table_says_which_entry_counts() {
 }
 
 #[tokio::test]
-async fn without_its_entry_a_committed_batch_is_not_guessed_at() {
-    for mut world in both(25) {
-        world.run().await.unwrap();
-        world.remote().rows = 40;
-        let kept = std::mem::replace(&mut world.checkpoint, CheckpointLocation::memory());
-        let note = world.offset(25).to_string();
-        world.checkpoint.save_note(&note).await.unwrap();
-        let error = world.run().await.unwrap_err();
-        assert!(
-            matches!(error, PipelineError::OffsetUnknown { batch: 3 }),
-            "{error}"
-        );
-        assert!(error.to_string().contains("reset --to-offset"), "{error}");
-        assert_eq!(world.batches().len(), 3);
-
-        world.checkpoint = kept;
-        world.run().await.unwrap();
-        world.assert_exactly_once(40);
-    }
-}
-
-#[tokio::test]
 async fn a_damaged_entry_stops_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::of(false, false, 25);

@@ -19,6 +19,7 @@
 //!
 //! grow 7                                                the remote has more rows
 //! lose checkpoint                                       all that lies in the checkpoint location
+//! copy checkpoint                                       keeps a copy of it, for `restore checkpoint`
 //! lose entries 2                                        the offset log's entries from number 2 on
 //! claim 2 at=17                                         somebody's entry in the offset log, never committed
 //! reset 20                                              the operator's `sandbar reset --to-offset`; `expect reset ...`

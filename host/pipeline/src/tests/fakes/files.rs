@@ -72,7 +72,7 @@ impl Files {
     /// The numbers in the offset log.
     pub(crate) async fn entries(&self) -> Vec<u64> {
         let found = self.paths().await;
-        let mut numbers: Vec<u64> = found.iter().filter_map(|path| number(path)).collect();
+        let mut numbers: Vec<u64> = found.iter().filter_map(number).collect();
         numbers.sort_unstable();
         numbers
     }
@@ -97,12 +97,21 @@ impl Files {
         let Some(copy) = lock(&self.older).take() else {
             return false;
         };
+        self.restore(&copy).await;
+        true
+    }
+
+    /// Goes back to a copy.
+    pub(crate) async fn restore_from(&self, copy: &Self) {
+        self.restore(&copy.now).await;
+    }
+
+    async fn restore(&self, copy: &InMemory) {
         self.lose().await;
         for meta in copy.list(None).try_collect::<Vec<_>>().await.unwrap() {
             let bytes = copy.get(&meta.location).await.unwrap().bytes().await.unwrap();
             self.now.put(&meta.location, bytes.into()).await.unwrap();
         }
-        true
     }
 
     async fn paths(&self) -> Vec<Path> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tokio::task::JoinHandle;
 
 use super::words::{Line, Scenario, ranges, shown};
-use crate::tests::fakes::{Status, World, component, position};
+use crate::tests::fakes::{Files, Status, World, component, position};
 use crate::{BatchReport, OffsetEntry, PipelineError, RunSummary, SinkError, SourceError};
 
 /// After so many turns a process that neither ends nor pauses will never do so.
@@ -30,6 +30,7 @@ struct End {
 
 struct Play<'a> {
     world: World,
+    copy: Option<Files>,
     runners: BTreeMap<&'a str, Runner<'a>>,
 }
 
@@ -42,6 +43,7 @@ pub(super) async fn play(scenario: &Scenario<'_>, world: World) -> Result<(), St
     };
     let mut play = Play {
         world,
+        copy: None,
         runners: BTreeMap::new(),
     };
     for line in &scenario.lines[2..] {
@@ -85,6 +87,11 @@ impl<'a> Play<'a> {
             }
             "grow" => self.world.remote().rows += line.number(line.rest)?,
             "lose checkpoint" => files.lose().await,
+            "copy checkpoint" => self.copy = Some(files.fork()),
+            "restore checkpoint" => match &self.copy {
+                Some(copy) => files.restore_from(copy).await,
+                None => return Err(line.error("there is no copy")),
+            },
             "lose entries" => files.lose_entries_from(line.number(line.rest)?).await,
             "claim" => {
                 let (batch, end) = line.who();

@@ -50,7 +50,13 @@ impl<'a> Scenario<'a> {
             if line.is_empty() || line.starts_with('#') {
                 return None;
             }
-            let two = ["offset log", "lose checkpoint", "lose entries"];
+            let two = [
+                "offset log",
+                "lose checkpoint",
+                "copy checkpoint",
+                "restore checkpoint",
+                "lose entries",
+            ];
             let long = two.iter().find(|word| line.starts_with(**word));
             let end = long.map_or_else(|| line.find(' ').unwrap_or(line.len()), |word| word.len());
             Some(Line {
