@@ -12,9 +12,10 @@
 //! start A unavailable before=read 1                       fails as what may work later; tried again
 //! start A stop after=acknowledge 1                        someone asks A to stop
 //! start B pause before=commit 1                           stands still, until `resume B`, with all that can follow
-//! start A version=0.2.0 per-batch=5 trigger=once        another version of the component; other, and fewer batches
+//! start A version=0.2.0 per-batch=5 trigger=once        another version of the component; smaller batches, one
 //! expect A done at 25                                   or: stopped at 10, superseded, offset unknown,
-//!                                                       commit unknown, failed. An error that no line expects fails
+//!                                                       commit unknown, unavailable, failed, paused, crashed. An
+//!                                                       error that no line expects is wrong
 //! message A another runner                              a part of what A's error says
 //!
 //! grow 7                                                the remote has more rows
@@ -34,9 +35,10 @@
 //!
 //! Steps in their order: ask (the table), load (the offset log's entry), initial, look (for all that exists),
 //! plan, partitions, read, next, stage, write, finish, claim (an entry of the offset log), commit, prune,
-//! acknowledge, note. Behind a step stands the micro-batch of that process in which it happens, 1 if nothing
-//! is said; `acknowledge 0` is the one that a start repeats. A fate meets the first call of its step there; a
-//! claim that finds its number taken is a call too.
+//! acknowledge, note. Behind a step stands the micro-batch of that process in which it happens. If nothing is
+//! said it is the first one, or 0 for what comes before it: ask, load, initial, look. `acknowledge 0` is the one
+//! that a start repeats. A fate meets the first call of its step there; a claim that finds its number taken is a
+//! call too.
 
 mod play;
 mod words;
