@@ -10,7 +10,7 @@ use crate::engine::{ENGINE_INFO, Table, committer};
 use crate::error::{kernel_error, store_error};
 use crate::plan::{Plan, already_exists};
 use crate::stage::DeltaStaged;
-use crate::txn::{Note, Progress, app_id, domain, has_domain_metadata, last_committed, to_json};
+use crate::txn::{Note, Progress, app_id, domain, end_id, has_domain_metadata, last_committed, to_json};
 
 /// Commits of others that may get in the way of one of ours.
 const MAX_ATTEMPTS: u32 = 50;
@@ -27,6 +27,8 @@ pub(crate) struct Commit {
     version: i64,
     /// For the domain metadata, when the pipeline was told that the table carries the offset.
     progress: Option<String>,
+    /// Tells the offset log's entry from those of other attempts, when it was told otherwise.
+    fingerprint: Option<i64>,
     note: String,
     /// `<sink>/<number>`: names this process, and this commit of it.
     pub(crate) run: String,
@@ -81,6 +83,8 @@ impl Commit {
             batch: batch.batch,
             after,
             version,
+            // 63 bits always fit.
+            fingerprint: (!carries_offset).then(|| batch.end.fingerprint().cast_signed()),
             progress: carries_offset.then(|| to_json(&progress)).transpose()?,
             note: to_json(&note)?,
             run,
@@ -191,6 +195,9 @@ impl Commit {
         if let Some(progress) = &self.progress {
             builder = builder.with_domain_metadata(domain(&self.pipeline), progress);
         }
+        if let Some(fingerprint) = self.fingerprint {
+            builder = builder.with_transaction_id(end_id(&self.pipeline), fingerprint);
+        }
         if self.staged.is_some() {
             builder = builder.with_blind_append();
         }
@@ -214,6 +221,9 @@ impl Commit {
             .with_commit_info(info, schema);
         if let Some(progress) = &self.progress {
             builder = builder.with_domain_metadata(domain(&self.pipeline), progress);
+        }
+        if let Some(fingerprint) = self.fingerprint {
+            builder = builder.with_transaction_id(end_id(&self.pipeline), fingerprint);
         }
         let mut transaction = match builder.build(table.engine.as_ref(), committer()) {
             Ok(transaction) => transaction,

@@ -17,6 +17,12 @@ pub(crate) fn app_id(pipeline: &str) -> String {
     format!("sandbar/{pipeline}")
 }
 
+/// The application id whose `txn` version is the fingerprint of the last end offset, where that lies in the offset
+/// log. A name has no slash, so this is no other pipeline's.
+pub(crate) fn end_id(pipeline: &str) -> String {
+    format!("sandbar/{pipeline}/end")
+}
+
 /// The name of a pipeline's domain metadata.
 pub(crate) fn domain(pipeline: &str) -> String {
     format!("sandbar.{pipeline}")
@@ -67,7 +73,7 @@ pub(crate) fn has_domain_metadata(snapshot: &Snapshot) -> bool {
 /// | `txn` | domain metadata | answer |
 /// |---|---|---|
 /// | none | none | none |
-/// | N | none, unreadable, or of a batch before N | batch N without its end: the offset log knows it, if anything does |
+/// | N | none, unreadable, or of a batch before N | batch N without its end, with the end's fingerprint: the offset log knows it, if anything does |
 /// | N | of batch N | batch N with its end |
 /// | none, or before N | of batch N | batch N with its end: both were one commit, so the `txn` was there and has expired |
 pub(crate) fn last_committed(
@@ -103,12 +109,17 @@ pub(crate) fn last_committed(
         Some(progress) if progress.batch >= version.max(1) => Some(Committed {
             batch: progress.batch,
             end: Some(progress.end),
+            fingerprint: None,
             component: Some(progress.component),
         }),
         _ if version == 0 => None,
         _ => Some(Committed {
             batch: version,
             end: None,
+            fingerprint: snapshot
+                .get_app_id_version(&end_id(pipeline), engine)
+                .map_err(|e| kernel_error(context(), e))?
+                .and_then(|print| u64::try_from(print).ok()),
             component: None,
         }),
     })

@@ -11,7 +11,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{BatchId, CheckpointError, ComponentId, Offset};
+use crate::{BatchId, CheckpointError, ComponentId, Offset, PipelineError};
 
 const NOTE: &str = "source/progress.json";
 /// Where the PySpark job of the idea keeps its note.
@@ -136,6 +136,23 @@ impl CheckpointLocation {
             return Err(damaged(format!("it speaks of batch {}", entry.batch)));
         }
         Ok(Some(entry))
+    }
+
+    /// The end offset of a committed micro-batch, by its entry in the offset log. The entry must have this
+    /// fingerprint, if the table tells one: see [`Committed`](crate::Committed).
+    ///
+    /// # Errors
+    /// [`PipelineError::OffsetUnknown`] when there is no entry or it is another attempt's; or it can't be read.
+    pub async fn load_end(&self, batch: BatchId, fingerprint: Option<u64>) -> Result<Offset, PipelineError> {
+        let entry = self.load_entry(batch).await?;
+        let state = match entry {
+            None => "is missing",
+            Some(entry) if fingerprint.is_none_or(|print| print == entry.end.fingerprint()) => {
+                return Ok(entry.end);
+            }
+            Some(_) => "is there, but of another attempt",
+        };
+        Err(PipelineError::OffsetUnknown { batch, state })
     }
 
     /// Writes an entry under its number if that is free. `false` means that it is taken.

@@ -130,12 +130,14 @@ pub enum PipelineError {
     Checkpoint(#[from] CheckpointError),
     /// A batch is in the table, but nothing knows its end offset.
     #[error(
-        "batch {batch} is in the table, but its end offset is not in the checkpoint location (offsets/{batch}); \
+        "batch {batch} is in the table, but its end offset is not in the checkpoint location (offsets/{batch} {state}); \
          restore the location, or say where to go on with `sandbar reset --to-offset JSON`"
     )]
     OffsetUnknown {
         /// The last committed batch.
         batch: BatchId,
+        /// What is wrong with its entry.
+        state: &'static str,
     },
     /// The source breaks the contract.
     #[error("the source breaks its contract: {0}")]

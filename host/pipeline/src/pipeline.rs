@@ -156,10 +156,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         let batch = last.batch;
         let offset = match last.end {
             Some(end) => end,
-            None => match self.checkpoint.load_entry(batch).await? {
-                Some(entry) => entry.end,
-                None => return Err(PipelineError::OffsetUnknown { batch }.into()),
-            },
+            None => self.checkpoint.load_end(batch, last.fingerprint).await?,
         };
         // The last run may have died between its commit and telling the source.
         self.acknowledge(&offset).await?;

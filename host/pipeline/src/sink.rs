@@ -12,6 +12,10 @@ pub struct Committed {
     pub batch: BatchId,
     /// Its end offset, when the sink can carry one ([`Sink::carries_offset`]).
     pub end: Option<Offset>,
+    /// The end offset's [`fingerprint`](Offset::fingerprint), where the sink does not carry the offset itself. The
+    /// offset log's entry must have the same: an entry of that number may be another attempt's, when entries
+    /// were lost and claimed anew, or an old copy of the checkpoint location came back.
+    pub fingerprint: Option<u64>,
     /// Who read it, where the sink knows.
     pub component: Option<ComponentId>,
 }

@@ -1,5 +1,5 @@
 use sandbar_delta::{CommitRecord, DeltaSink};
-use sandbar_pipeline::{BatchId, ComponentId, Offset, ReadLimit, Source};
+use sandbar_pipeline::{BatchId, ComponentId, Offset, PipelineError, ReadLimit, Source};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -77,7 +77,7 @@ impl Host {
                 status.batch = last.batch;
                 status.offset = match last.end {
                     Some(end) => Some(end),
-                    None => self.logged_offset(file, last.batch).await?,
+                    None => self.logged_offset(file, last.batch, last.fingerprint).await?,
                 };
             }
             status.batches = state.commits.into_iter().map(past_batch).collect();
@@ -96,9 +96,17 @@ impl Host {
         &self,
         file: &PipelineFile,
         batch: BatchId,
+        fingerprint: Option<u64>,
     ) -> Result<Option<Offset>, RuntimeError> {
         let checkpoint = crate::location::checkpoint(&file.checkpoint_location())?;
-        Ok(checkpoint.load_entry(batch).await?.map(|entry| entry.end))
+        match checkpoint.load_end(batch, fingerprint).await {
+            Ok(end) => Ok(Some(end)),
+            Err(PipelineError::OffsetUnknown { .. }) => Ok(None),
+            Err(source) => Err(RuntimeError::Run {
+                name: file.config().name.clone(),
+                source,
+            }),
+        }
     }
 
     async fn ask_source(

@@ -147,7 +147,7 @@ async fn crash_and_restart(setup: Setup, step: &Step, fault: StepFault, restart:
         let refused = world.run(&Process::healthy(), version).await;
         let error = refused.expect_err(&case);
         assert!(
-            matches!(error, PipelineError::OffsetUnknown { batch } if batch == last),
+            matches!(error, PipelineError::OffsetUnknown { batch, .. } if batch == last),
             "{case}: {error}"
         );
         let message = error.to_string();

@@ -74,7 +74,7 @@ async fn walk(seed: u64, actions: u64) -> Walk {
 async fn act(world: &World, random: &mut Random, gone: &mut Vec<Arc<Process>>, walk: &mut Walk) {
     walk.actions += 1;
     let last = world.batches().await.last().map_or(0, |last| last.batch);
-    match random.below(20) {
+    match random.below(22) {
         0..4 => {
             world.rows.fetch_add(1 + random.below(12), Ordering::SeqCst);
         }
@@ -99,10 +99,12 @@ async fn act(world: &World, random: &mut Random, gone: &mut Vec<Arc<Process>>, w
             world.lose_entries_from(last).await;
             walk.taken = true;
         }
-        _ => {
+        19 => {
             world.lose_location();
             walk.taken = true;
         }
+        20 => world.copy_location(),
+        _ => walk.taken |= world.restore_location(),
     }
 }
 

@@ -38,6 +38,7 @@ pub(super) struct World {
     pub(super) foreign: Mutex<Vec<i64>>,
     pub(super) rows: Arc<AtomicU64>,
     notes: Mutex<Arc<InMemory>>,
+    copy: Mutex<Option<InMemory>>,
 }
 
 impl Setup {
@@ -70,6 +71,7 @@ impl World {
             foreign: Mutex::default(),
             rows: Arc::new(AtomicU64::new(setup.rows)),
             notes: Mutex::default(),
+            copy: Mutex::default(),
         };
         if setup.existing {
             world.lake.create(setup.progress).await;
@@ -181,6 +183,18 @@ impl World {
     /// The checkpoint location is emptied.
     pub(super) fn lose_location(&self) {
         *self.notes.lock().unwrap() = Arc::default();
+    }
+
+    /// Keeps a copy of the checkpoint location as it is.
+    pub(super) fn copy_location(&self) {
+        *self.copy.lock().unwrap() = Some(self.notes().fork());
+    }
+
+    /// The copy takes the location's place, however old it is; `false` if there is none.
+    pub(super) fn restore_location(&self) -> bool {
+        let copy = self.copy.lock().unwrap().as_ref().map(InMemory::fork);
+        copy.map(|copy| *self.notes.lock().unwrap() = Arc::new(copy))
+            .is_some()
     }
 
     /// All that is in the checkpoint location is deleted, under a run that uses it.

@@ -2,7 +2,7 @@ use sandbar_pipeline::{Committed, Sink, SinkError};
 
 use super::store::{Fault, TestStore};
 use super::support::*;
-use crate::DeltaSink;
+use crate::{DeltaSink, ProgressPlace};
 
 #[tokio::test]
 async fn a_missing_table_is_created_with_its_first_rows() {
@@ -53,6 +53,7 @@ async fn a_start_finds_the_last_batch_and_its_end() {
     let last = Committed {
         batch: 2,
         end: Some(offset(2)),
+        fingerprint: None,
         component: Some(component()),
     };
     assert_eq!(again.last_committed().await.unwrap(), Some(last));
@@ -70,6 +71,24 @@ async fn a_start_finds_the_last_batch_and_its_end() {
             .collect::<Vec<_>>(),
         [(2, 3), (1, 2)]
     );
+}
+
+#[tokio::test]
+async fn where_the_offset_lies_elsewhere_the_table_tells_its_fingerprint() {
+    let lake = Lake::new();
+    let mut options = lake.options();
+    options.progress = ProgressPlace::Checkpoint;
+    let mut sink = DeltaSink::open(options.clone(), &comments()).await.unwrap();
+    append(&mut sink, 1).await.unwrap();
+    append(&mut sink, 2).await.unwrap();
+    let last = Committed {
+        batch: 2,
+        end: None,
+        fingerprint: Some(offset(2).fingerprint()),
+        component: None,
+    };
+    let mut again = DeltaSink::open(options, &comments()).await.unwrap();
+    assert_eq!(again.last_committed().await.unwrap(), Some(last));
 }
 
 #[tokio::test]

@@ -154,7 +154,7 @@ async fn refuse_and_reset(next: &World, last: u64) {
     let (before, stages) = (seen(next), next.table().stages);
     let error = next.run().await.unwrap_err();
     assert!(
-        matches!(error, PipelineError::OffsetUnknown { batch } if batch == last),
+        matches!(error, PipelineError::OffsetUnknown { batch, .. } if batch == last),
         "{error}"
     );
     for remedy in ["restore the location", "sandbar reset --to-offset"] {

@@ -71,3 +71,39 @@ async fn what_is_taken_as_an_offset_can_be_read_back_from_the_log() {
         );
     }
 }
+
+#[test]
+fn equal_offsets_have_one_fingerprint_and_it_is_the_same_in_every_version() {
+    let print = |text: &str| Offset::parse(text).unwrap().fingerprint();
+    assert_eq!(
+        print(r#"{"a":1,"b":[null,"x"]}"#),
+        print(r#"{ "b": [null, "x"], "a": 1 }"#)
+    );
+    // Tables in the field hold it.
+    assert_eq!(print(r#"{"current":20}"#), 758_573_680_552_200_345);
+    let different = [
+        "null",
+        "0",
+        "\"\"",
+        "\"0\"",
+        "[]",
+        "{}",
+        "[0]",
+        "[[0]]",
+        "[0,0]",
+        "[[],0]",
+        "[[0],0]",
+        "1",
+        "1.5",
+        "true",
+        "false",
+        r#"{"a":1}"#,
+        r#"{"a":"1"}"#,
+        r#"{"b":1}"#,
+        r#"{"a":{"b":1}}"#,
+        r#"["a",1]"#,
+    ];
+    let prints: std::collections::BTreeSet<_> = different.iter().map(|text| print(text)).collect();
+    assert_eq!(prints.len(), different.len());
+    assert!(prints.iter().all(|print| i64::try_from(*print).is_ok()));
+}

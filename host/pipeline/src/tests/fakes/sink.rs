@@ -73,6 +73,7 @@ impl Sink for FakeSink {
             let last = table.batches.last().map(|landed| Committed {
                 batch: landed.batch.batch,
                 end: self.carries_offset.then(|| landed.batch.end.clone()),
+                fingerprint: (!self.carries_offset).then(|| landed.batch.end.fingerprint()),
                 component: self.carries_offset.then(|| landed.batch.component.clone()),
             });
             (table.last_batch(), last)
