@@ -37,8 +37,13 @@ mod chaos;
 mod flaws;
 /// Tables and checkpoint locations that earlier versions left.
 mod golden;
-/// SIGKILL at random moments.
+/// Every call that changes a file: crashes, errors, a second runner and a full disk at each of them.
+#[cfg(target_os = "linux")]
+mod file_steps;
+/// SIGKILL and SIGTERM at random moments.
 mod kill;
+/// Notes and entries that a power cut left half written.
+mod torn;
 
 /// The API that the comments component is made for: json-server with JSONPlaceholder's data.
 mod json_server;

@@ -3,6 +3,8 @@
 mod process;
 mod random;
 mod settings;
+#[cfg(target_os = "linux")]
+mod steps;
 mod table;
 
 use std::io::Write;
@@ -16,6 +18,8 @@ use tempfile::TempDir;
 pub(crate) use process::{Ended, Running};
 pub(crate) use random::{Random, hash};
 pub(crate) use settings::Settings;
+#[cfg(target_os = "linux")]
+pub(crate) use steps::{Action, EIO, ENOSPC, Journal, Step, Watched};
 pub(crate) use table::{Comment, Table};
 
 /// The longest that anything here may take. Nothing is expected to need a hundredth of it.

@@ -11,6 +11,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::folder::create_folder;
 use crate::{BatchId, CheckpointError, ComponentId, Offset, PipelineError};
 
 const NOTE: &str = "source/progress.json";
@@ -66,11 +67,8 @@ impl CheckpointLocation {
     /// # Errors
     /// The folder can't be created.
     pub fn local(folder: &FsPath) -> Result<Self, CheckpointError> {
+        create_folder(folder)?;
         let location = || folder.display().to_string();
-        std::fs::create_dir_all(folder).map_err(|e| CheckpointError::Location {
-            location: location(),
-            reason: format!("the folder can't be created: {e}"),
-        })?;
         let store = LocalFileSystem::new_with_prefix(folder).map_err(|e| CheckpointError::Location {
             location: location(),
             reason: e.to_string(),
@@ -128,7 +126,7 @@ impl CheckpointLocation {
             return Ok(None);
         };
         let damaged = |reason: String| CheckpointError::Damaged {
-            path: path.clone(),
+            path: self.full(&path),
             reason,
         };
         let entry: OffsetEntry = serde_json::from_value(value).map_err(|e| damaged(e.to_string()))?;
@@ -162,7 +160,7 @@ impl CheckpointLocation {
     pub async fn claim_entry(&self, entry: &OffsetEntry) -> Result<bool, CheckpointError> {
         let path = entry_path(entry.batch);
         let text = serde_json::to_string(entry).map_err(|e| CheckpointError::Damaged {
-            path: path.clone(),
+            path: self.full(&path),
             reason: e.to_string(),
         })?;
         match self.put(&path, text, PutMode::Create).await {
@@ -186,7 +184,7 @@ impl CheckpointLocation {
             .list(Some(&folder))
             .try_collect()
             .await
-            .map_err(|source| store_error(OFFSETS, source))?;
+            .map_err(|source| self.failed(OFFSETS, source))?;
         let mut batches: Vec<BatchId> = entries
             .iter()
             .filter_map(|e| e.location.filename()?.parse().ok())
@@ -197,7 +195,7 @@ impl CheckpointLocation {
             let path = entry_path(*old);
             match self.store.delete(&Path::from(path.as_str())).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                Err(source) => return Err(store_error(&path, source)),
+                Err(source) => return Err(self.failed(&path, source)),
             }
         }
         Ok(())
@@ -213,7 +211,19 @@ impl CheckpointLocation {
         self.store
             .delete(&Path::from(PROBE))
             .await
-            .map_err(|source| store_error(PROBE, source))
+            .map_err(|source| self.failed(PROBE, source))
+    }
+
+    /// A file's name for messages.
+    fn full(&self, path: &str) -> String {
+        format!("{}/{path}", self.shown.trim_end_matches('/'))
+    }
+
+    fn failed(&self, path: &str, source: object_store::Error) -> CheckpointError {
+        CheckpointError::Store {
+            path: self.full(path),
+            source,
+        }
     }
 
     async fn put(&self, path: &str, text: String, mode: PutMode) -> Result<(), CheckpointError> {
@@ -221,23 +231,23 @@ impl CheckpointLocation {
             .put_opts(&Path::from(path), text.into(), mode.into())
             .await
             .map(|_| ())
-            .map_err(|source| store_error(path, source))
+            .map_err(|source| self.failed(path, source))
     }
 
     async fn read_json(&self, path: &str, most: u64) -> Result<Option<Value>, CheckpointError> {
         let found = match self.store.get(&Path::from(path)).await {
             Ok(found) => found,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(source) => return Err(store_error(path, source)),
+            Err(source) => return Err(self.failed(path, source)),
         };
         let damaged = |reason: String| CheckpointError::Damaged {
-            path: path.to_owned(),
+            path: self.full(path),
             reason,
         };
         if found.meta.size > most {
             return Err(damaged(format!("{} bytes; {most} are allowed", found.meta.size)));
         }
-        let bytes = found.bytes().await.map_err(|source| store_error(path, source))?;
+        let bytes = found.bytes().await.map_err(|source| self.failed(path, source))?;
         serde_json::from_slice(&bytes)
             .map(Some)
             .map_err(|e| damaged(format!("not JSON: {e}")))
@@ -258,13 +268,6 @@ impl fmt::Debug for CheckpointLocation {
 
 fn entry_path(batch: BatchId) -> String {
     format!("{OFFSETS}/{batch}")
-}
-
-fn store_error(path: &str, source: object_store::Error) -> CheckpointError {
-    CheckpointError::Store {
-        path: path.to_owned(),
-        source,
-    }
 }
 
 #[cfg(test)]
@@ -342,7 +345,8 @@ mod tests {
         location.claim_entry(&entry(3)).await.unwrap();
         std::fs::write(folder.path().join("offsets/3"), r#"{"batch":3,"sta"#).unwrap();
         let message = location.load_entry(3).await.unwrap_err().to_string();
-        assert!(message.contains("offsets/3"), "{message}");
+        let entry = folder.path().join("offsets/3").display().to_string();
+        assert!(message.contains(&entry), "{message}");
         assert!(message.contains("reset --to-offset"), "{message}");
     }
 }

@@ -88,10 +88,18 @@ pub enum CheckpointError {
         /// Why not.
         reason: String,
     },
+    /// The location's folder can't be created, and its name is not why.
+    #[error("checkpoint location {location:?}: {reason}")]
+    Folder {
+        /// As it was given.
+        location: String,
+        /// Why not.
+        reason: String,
+    },
     /// A file there can't be read or written.
     #[error("checkpoint file {path}: {source}")]
     Store {
-        /// The file's path below the location.
+        /// The file, with its location.
         path: String,
         /// Why not.
         #[source]
@@ -108,7 +116,7 @@ pub enum CheckpointError {
         "checkpoint file {path} is damaged: {reason}; restore it, or remove it and use `sandbar reset --to-offset`"
     )]
     Damaged {
-        /// The file's path below the location.
+        /// The file, with its location.
         path: String,
         /// What is wrong with it.
         reason: String,

@@ -21,6 +21,7 @@ mod checkpoint;
 mod clock;
 mod commit;
 mod error;
+mod folder;
 mod micro_batch;
 mod offset;
 mod pipeline;

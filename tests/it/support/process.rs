@@ -118,6 +118,20 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// Waits until a signal stopped it, or it ended. Whether it is stopped.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn until_stopped(&mut self) -> bool {
+        let stat = format!("/proc/{}/stat", self.child.id());
+        let mut stopped = false;
+        until("it stops or ends", || {
+            let text = std::fs::read_to_string(&stat).unwrap();
+            let state = text.rsplit(") ").next().and_then(|rest| rest.chars().next());
+            stopped = state == Some('T');
+            stopped || !self.is_running()
+        });
+        stopped
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
