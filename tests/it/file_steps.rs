@@ -10,6 +10,8 @@ mod full_disk;
 mod order;
 /// It is stopped there, and another runner of the same pipeline comes.
 mod runners;
+/// SIGTERM comes there.
+mod stops;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,6 +21,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sandbar_harness::ScriptedApi;
 use serde_json::Value;
+
+pub(crate) use stops::assert_clean;
 
 use crate::support::{Ended, Journal, Settings, Table, Watched, Workspace};
 
@@ -70,7 +74,7 @@ impl Scenario {
 
     /// A workspace at the scenario's beginning.
     fn begin(&self) -> Workspace {
-        let work = Workspace::new();
+        let work = Workspace::in_memory();
         copy(&self.beginning.path(""), &work.path(""));
         work
     }

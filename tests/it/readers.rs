@@ -13,6 +13,16 @@ use crate::support::{Comment, Settings, Table, Workspace, installed, repository,
 
 const READERS: [&str; 4] = ["duckdb", "chdb", "deltalake", "polars"];
 
+/// Asserts that duckdb, which shares the log reader with us, and ClickHouse, which does not, see exactly these
+/// comments; says so where they are not installed.
+#[track_caller]
+pub(crate) fn others_see(work: &Workspace, ids: std::ops::RangeInclusive<i32>) {
+    if let Some(python) = python() {
+        let seen = see(&python, work, &served(ids), &READERS[..2]);
+        say(&format!("duckdb and ClickHouse see the same {} rows", seen[0]["rows"]));
+    }
+}
+
 /// The Python that has the readers; `None` where they are not installed.
 pub(crate) fn python() -> Option<PathBuf> {
     let python = installed("readers")
@@ -35,18 +45,23 @@ fn script(python: &Path, name: &str, arguments: &[&str]) -> String {
 /// Asserts that each reader sees exactly these comments, and returns what they see.
 #[track_caller]
 pub(crate) fn all_see(python: &Path, work: &Workspace, comments: &[Comment]) -> Vec<Value> {
+    see(python, work, comments, &READERS)
+}
+
+#[track_caller]
+fn see(python: &Path, work: &Workspace, comments: &[Comment], readers: &[&str]) -> Vec<Value> {
     let table = work.path("lake/comments");
     let text = script(
         python,
         "read.py",
-        &[&[table.to_str().unwrap()], &READERS[..]].concat(),
+        &[&[table.to_str().unwrap()], readers].concat(),
     );
     let seen: Vec<Value> = text
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     let by: Vec<_> = seen.iter().map(|seen| seen["reader"].as_str().unwrap()).collect();
-    assert_eq!(by, READERS);
+    assert_eq!(by, readers);
     for seen in &seen {
         assert_eq!(seen["rows"], comments.len(), "{seen}");
         assert_eq!(seen["distinct_ids"], comments.len(), "{seen}");

@@ -38,6 +38,17 @@ impl Workspace {
         }
     }
 
+    /// One whose files lie in memory, where the machine offers that: for hundreds of short runs, of which the calls
+    /// matter and not the disk.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn in_memory() -> Self {
+        compile_once();
+        let folder = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new());
+        Self {
+            folder: folder.unwrap(),
+        }
+    }
+
     /// A workspace with one pipeline file, `comments.toml` unless the settings say another name.
     pub(crate) fn with(settings: &Settings) -> Self {
         let work = Self::new();

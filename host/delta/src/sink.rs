@@ -5,6 +5,7 @@ use arrow_schema::{Schema, SchemaRef};
 use delta_kernel::SnapshotRef;
 use delta_kernel::snapshot::CheckpointWriteResult;
 use sandbar_pipeline::{BatchId, CommitReceipt, Committed, MicroBatch, Sink, SinkError};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -34,6 +35,8 @@ pub struct DeltaSink {
     known: Option<BatchId>,
     checksum_written: bool,
     checkpoint: Option<JoinHandle<Option<SnapshotRef>>>,
+    /// Every encoder holds the sender as long as it is at work.
+    encoders: (Sender<()>, Receiver<()>),
 }
 
 impl DeltaSink {
@@ -59,6 +62,7 @@ impl DeltaSink {
             known: None,
             checksum_written: false,
             checkpoint: None,
+            encoders: channel(1),
         })
     }
 
@@ -67,9 +71,17 @@ impl DeltaSink {
         self.snapshot.as_ref().map(|snapshot| snapshot.version())
     }
 
-    /// Waits for a log checkpoint that is being written beside. Nothing is lost without it: the table is read
-    /// a little slower until the next one.
+    /// Waits for what goes on beside: a log checkpoint, and stages that were dropped and remove what they began.
+    /// Nothing is lost without it: the table is read a little slower until the next log checkpoint, and unfinished
+    /// files stay.
     pub async fn settle(&mut self) {
+        self.settle_checkpoint().await;
+        let (busy, mut idle) = std::mem::replace(&mut self.encoders, channel(1));
+        drop(busy);
+        while idle.recv().await.is_some() {}
+    }
+
+    async fn settle_checkpoint(&mut self) {
         if let Some(checkpoint) = self.checkpoint.take() {
             let written = checkpoint.await.ok().flatten();
             self.adopt(written).await;
@@ -92,7 +104,7 @@ impl DeltaSink {
 
     async fn adopt_finished_checkpoint(&mut self) {
         if self.checkpoint.as_ref().is_some_and(JoinHandle::is_finished) {
-            self.settle().await;
+            self.settle_checkpoint().await;
         }
     }
 
@@ -210,6 +222,7 @@ impl Sink for DeltaSink {
             Arc::clone(&self.plan),
             Arc::clone(&self.source),
             stamp,
+            self.encoders.0.clone(),
         ))
     }
 

@@ -48,11 +48,21 @@ enum Work {
 }
 
 impl DeltaStage {
-    /// `stamp` is the time of staging, in microseconds since 1970.
-    pub(crate) fn start(table: &Table, plan: Arc<Plan>, source: SchemaRef, stamp: i64) -> Self {
+    /// `stamp` is the time of staging, in microseconds since 1970; `busy` is held until the encoder has ended, also
+    /// that of a stage that was dropped.
+    pub(crate) fn start(
+        table: &Table,
+        plan: Arc<Plan>,
+        source: SchemaRef,
+        stamp: i64,
+        busy: Sender<()>,
+    ) -> Self {
         let (work, queue) = channel(QUEUE);
         let schema = Arc::clone(&source);
-        let encoder = table.spawn(move |table| Encoder::new(table, plan, stamp).run(queue, &schema));
+        let encoder = table.spawn(move |table| {
+            let _busy = busy;
+            Encoder::new(table, plan, stamp).run(queue, &schema)
+        });
         Self {
             work,
             encoder: Some(encoder),

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::plan::{Plan, plan};
-use crate::read::{StagedRows, read_range, read_sequential};
+use crate::read::{ReadRows, read_range, read_sequential};
 use crate::retry::Backoff;
 use crate::{
     BatchId, BatchReport, CheckpointLocation, Clock, Offset, PipelineError, ProgressSink, ReadLimit,
@@ -127,6 +127,10 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             () = stop.stopped() => return Err(Interrupt::Stopped),
             position = self.find_position() => position?,
         };
+        if position.batch > 0 {
+            // The last run may have died between its commit and telling the source.
+            self.acknowledge(&position.offset).await?;
+        }
         summary.last_batch = position.batch;
         summary.offset = position.offset.clone();
         self.progress.started(position.batch, &position.offset);
@@ -158,8 +162,6 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             Some(end) => end,
             None => self.checkpoint.load_end(batch, last.fingerprint).await?,
         };
-        // The last run may have died between its commit and telling the source.
-        self.acknowledge(&offset).await?;
         Ok(Position { batch, offset })
     }
 
@@ -225,7 +227,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
     ) -> Result<Option<(BatchReport, Result<(), PipelineError>)>, Interrupt> {
         let began = self.clock.elapsed();
         let mut backoff = Backoff::new(self.options.retry);
-        let (rows, mut times) = loop {
+        let (read, mut times) = loop {
             let stop = self.stop.clone();
             let attempt = tokio::select! {
                 biased;
@@ -238,6 +240,11 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
                 Err(e) => return Err(e.into()),
             }
         };
+        // From here on nothing is abandoned half way.
+        let finishing = self.clock.elapsed();
+        let rows = read.finish().await?;
+        times.read += self.clock.elapsed().saturating_sub(finishing);
+        times.encode = rows.summary.encode;
         if rows.end == position.offset {
             if rows.summary.rows > 0 {
                 return Err(PipelineError::Stuck {
@@ -248,7 +255,6 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             }
             return Ok(None);
         }
-        // From here on nothing is abandoned half way.
         let end = rows.end.clone();
         let mut report = self.commit(position, rows, up_to, times).await?;
         let committed = self.clock.elapsed();
@@ -264,7 +270,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         &mut self,
         position: &Position,
         up_to: Option<&Offset>,
-    ) -> Result<(StagedRows<K>, StageTimes), PipelineError> {
+    ) -> Result<(ReadRows<K>, StageTimes), PipelineError> {
         let start = &position.offset;
         let limit = self.options.limit;
         let began = self.clock.elapsed();
@@ -272,12 +278,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         let planned = self.clock.elapsed();
         let progress = &*self.progress;
         let rows = match plan {
-            Plan::Nothing => StagedRows {
-                staged: None,
-                summary: Default::default(),
-                end: start.clone(),
-                usage: Default::default(),
-            },
+            Plan::Nothing => ReadRows::nothing(start.clone()),
             Plan::Range { end, partitions } => {
                 let parallelism = self.options.parallelism;
                 let (source, sink) = (&self.source, &mut self.sink);
@@ -288,7 +289,6 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         let times = StageTimes {
             plan: planned.saturating_sub(began),
             read: self.clock.elapsed().saturating_sub(planned),
-            encode: rows.summary.encode,
             ..StageTimes::default()
         };
         Ok((rows, times))

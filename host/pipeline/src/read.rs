@@ -22,6 +22,46 @@ pub(crate) struct StagedRows<K: Sink> {
     pub(crate) usage: SourceUsage,
 }
 
+/// Rows of one micro-batch, all read and not all written yet.
+pub(crate) struct ReadRows<K: Sink> {
+    stage: Option<K::Stage>,
+    rows: u64,
+    end: Offset,
+    usage: SourceUsage,
+}
+
+impl<K: Sink> ReadRows<K> {
+    /// Nothing, behind `end`.
+    pub(crate) fn nothing(end: Offset) -> Self {
+        Self {
+            stage: None,
+            rows: 0,
+            end,
+            usage: SourceUsage::default(),
+        }
+    }
+
+    /// Writes what is left. Dropped half way, it may leave files that nobody knows.
+    pub(crate) async fn finish(self) -> Result<StagedRows<K>, PipelineError> {
+        let (staged, summary) = match self.stage {
+            Some(stage) => {
+                let (staged, summary) = stage.finish().await?;
+                (Some(staged), summary)
+            }
+            None => (None, StageSummary::default()),
+        };
+        Ok(StagedRows {
+            staged,
+            summary: StageSummary {
+                rows: self.rows,
+                ..summary
+            },
+            end: self.end,
+            usage: self.usage,
+        })
+    }
+}
+
 /// Reads all parts, `parallelism` at once, into one stage.
 pub(crate) async fn read_range<S: Source, K: Sink>(
     source: &Arc<S>,
@@ -31,7 +71,7 @@ pub(crate) async fn read_range<S: Source, K: Sink>(
     parallelism: usize,
     limit: ReadLimit,
     progress: &dyn ProgressSink,
-) -> Result<StagedRows<K>, PipelineError> {
+) -> Result<ReadRows<K>, PipelineError> {
     let mut staging = Staging::new(sink, progress);
     let workers = parallelism.clamp(1, partitions.len().max(1));
     let parts = Arc::new(std::sync::Mutex::new(partitions.into_iter()));
@@ -54,7 +94,7 @@ pub(crate) async fn read_range<S: Source, K: Sink>(
     while let Some(reader) = readers.join_next().await {
         reader.map_err(|e| SourceError::Host(Box::new(e)))?;
     }
-    staging.finish(end).await
+    Ok(staging.end_at(end))
 }
 
 /// Reads on from `start` until the limit is reached or nothing is left.
@@ -64,7 +104,7 @@ pub(crate) async fn read_sequential<S: Source, K: Sink>(
     start: &Offset,
     limit: ReadLimit,
     progress: &dyn ProgressSink,
-) -> Result<StagedRows<K>, PipelineError> {
+) -> Result<ReadRows<K>, PipelineError> {
     let mut staging = Staging::new(sink, progress);
     let mut end = start.clone();
     let mut batches = source.read_from(start, limit).await?;
@@ -91,7 +131,7 @@ pub(crate) async fn read_sequential<S: Source, K: Sink>(
         }
     }
     drop(batches);
-    staging.finish(end).await
+    Ok(staging.end_at(end))
 }
 
 async fn read_parts<S: Source>(
@@ -159,23 +199,13 @@ impl<'a, K: Sink> Staging<'a, K> {
         Ok(())
     }
 
-    async fn finish(self, end: Offset) -> Result<StagedRows<K>, PipelineError> {
-        let (staged, summary) = match self.stage {
-            Some(stage) => {
-                let (staged, summary) = stage.finish().await?;
-                (Some(staged), summary)
-            }
-            None => (None, StageSummary::default()),
-        };
-        Ok(StagedRows {
-            staged,
-            summary: StageSummary {
-                rows: self.rows,
-                ..summary
-            },
+    fn end_at(self, end: Offset) -> ReadRows<K> {
+        ReadRows {
+            stage: self.stage,
+            rows: self.rows,
             end,
             usage: self.usage,
-        })
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Scenario, committed, everything, run_all};
+use crate::readers::others_see;
 use crate::support::{Action, EIO, ENOSPC, Ended, Watched, Workspace, say};
 
 const KINDS: [Action; 6] = [
@@ -172,4 +173,32 @@ fn lose_location(case: &Case, work: &Workspace) {
         work.run(&reset).ok();
     }
     scenario.finish(work);
+}
+
+/// What a crash leaves behind in the folders of a table is nothing to other programs.
+#[test]
+fn other_programs_read_a_table_with_unfinished_files_in_its_log() {
+    let scenario = Scenario::new(false, true);
+    let steps = scenario.steps().steps;
+    let work = scenario.begin();
+    for (action, kind) in [
+        (Action::KillHalf, "data file: write"),
+        (Action::KillHalf, "checksum file: write"),
+        (Action::KillHalf, "log entry: write"),
+        (Action::KillBefore, "log entry: remove"),
+    ] {
+        let at = steps.iter().position(|step| step.kind() == kind).unwrap() + 1;
+        let watched = Watched::new(&work, "killed");
+        assert_eq!(watched.spawn(Some((action, at))).end().code, None, "{kind}");
+        assert!(watched.journal().met, "{kind}");
+    }
+    scenario.finish(&work);
+    let unfinished = work.files_in("lake/comments").into_iter();
+    let unfinished: BTreeSet<_> = unfinished
+        .filter(|file| file.to_str().unwrap().contains('#'))
+        .map(|file| file.extension().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    let expected = ["crc#1", "json#1", "parquet#1"].map(str::to_owned);
+    assert_eq!(unfinished, expected.into());
+    others_see(&work, 1..=scenario.rows);
 }

@@ -132,6 +132,18 @@ impl Running {
         stopped
     }
 
+    /// Waits until the program catches a signal itself, or it ended.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn until_caught(&mut self, signal: Signal) {
+        let status = format!("/proc/{}/status", self.child.id());
+        until("it catches the signal", || {
+            let text = std::fs::read_to_string(&status).unwrap();
+            let mask = text.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+            let mask = mask.map(|mask| u64::from_str_radix(mask.trim(), 16).unwrap());
+            mask.is_some_and(|mask| mask & 1 << (signal.as_raw() - 1) != 0) || !self.is_running()
+        });
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }

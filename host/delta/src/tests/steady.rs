@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
-use sandbar_pipeline::Sink;
+use arrow_array::{Int32Array, RecordBatch, StringArray};
+use sandbar_pipeline::{Sink, Stage};
 
 use super::store::TestStore;
 use super::support::*;
@@ -62,4 +63,37 @@ async fn progress_outlives_the_log_entries() {
     assert_eq!(lake.ids().await.len(), 1050);
     let state = DeltaSink::inspect(&lake.options(), 50).await.unwrap().unwrap();
     assert_eq!(state.commits.len(), 5, "as far as the log goes");
+}
+
+/// A stop in the middle of a large micro-batch must not leave half a file behind when the program ends.
+#[tokio::test]
+async fn a_sink_that_has_settled_left_nothing_of_a_dropped_stage() {
+    let lake = Lake::new();
+    let mut sink = lake.open().await;
+    let mut stage = sink.stage().await.unwrap();
+    let files = || std::fs::read_dir(lake.url().to_file_path().unwrap()).map_or(0, |files| files.count());
+    let mut batches = 0;
+    while files() == 0 {
+        stage.write(long_rows(batches)).await.unwrap();
+        batches += 1;
+        assert!(batches < 100, "a large file is sent off in parts");
+    }
+    drop(stage);
+    sink.settle().await;
+    assert_eq!(files(), 0);
+}
+
+/// Rows of some megabytes that hardly compress.
+fn long_rows(seed: u64) -> RecordBatch {
+    let mut state = seed;
+    let mut text = || {
+        let words = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            format!("{:08x}", state >> 32)
+        });
+        words.take(128).collect::<String>()
+    };
+    let ids = Int32Array::from_iter_values(0..4096);
+    let names = StringArray::from_iter_values((0..4096).map(|_| text()));
+    RecordBatch::try_new(Arc::new(comments()), vec![Arc::new(ids), Arc::new(names)]).unwrap()
 }
