@@ -62,7 +62,11 @@ impl Scenario {
         Self {
             name: format!(
                 "{}, progress in the {}",
-                if goes_on { "a run that goes on" } else { "a first run" },
+                if goes_on {
+                    "a run that goes on"
+                } else {
+                    "a first run"
+                },
                 if logged { "offset log" } else { "table" }
             ),
             logged,
@@ -148,10 +152,7 @@ fn copy(from: &Path, to: &Path) {
 
 /// The last offset that is committed, by the table alone.
 fn committed(table: &Table) -> Option<Value> {
-    table
-        .batches("comments")
-        .last()
-        .map(|batch| batch["end"].clone())
+    table.batches("comments").last().map(|batch| batch["end"].clone())
 }
 
 /// Whether all cases are to be run, which takes minutes, or a part of them that still has every step in it.

@@ -51,7 +51,8 @@ fn kill_again_and_again(progress: &str) {
     }
     work.read_available();
     let ids = 1..=i32::try_from(rows).unwrap();
-    work.table().assert_once_allowing(ids.clone(), progress == "checkpoint");
+    work.table()
+        .assert_once_allowing(ids.clone(), progress == "checkpoint");
     others_see(&work, ids);
     say(&format!(
         "progress in the {progress}: {at_work} of {kills} kills met the program at work, {advanced} runs brought \
@@ -59,7 +60,10 @@ fn kill_again_and_again(progress: &str) {
         versions_of(&work),
         began.elapsed().as_secs()
     ));
-    assert!(kills == wanted || kills >= 50, "{bound:?} allow {kills} kills only");
+    assert!(
+        kills == wanted || kills >= 50,
+        "{bound:?} allow {kills} kills only"
+    );
     assert!(at_work * 2 >= kills, "most kills came too late to prove anything");
     assert!(
         advanced * 2 >= kills,
@@ -132,7 +136,9 @@ fn running_somewhere(running: &mut Running, random: &mut Random, number: u64) {
 fn versions_of(work: &Workspace) -> usize {
     let log = std::fs::read_dir(work.path("lake/comments/_delta_log"));
     let names = log.into_iter().flatten().map(|entry| entry.unwrap().file_name());
-    names.filter(|name| name.to_str().unwrap().ends_with(".json")).count()
+    names
+        .filter(|name| name.to_str().unwrap().ends_with(".json"))
+        .count()
 }
 
 fn variable(name: &str) -> Option<u64> {

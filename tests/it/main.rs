@@ -33,13 +33,13 @@ mod tables;
 
 /// Stores that fail, processes that die and runners that meet, over a real table in one process.
 mod chaos;
+/// Every call that changes a file: crashes, errors, a second runner and a full disk at each of them.
+#[cfg(target_os = "linux")]
+mod file_steps;
 /// The flaws of the PySpark job that this project began with, one by one.
 mod flaws;
 /// Tables and checkpoint locations that earlier versions left.
 mod golden;
-/// Every call that changes a file: crashes, errors, a second runner and a full disk at each of them.
-#[cfg(target_os = "linux")]
-mod file_steps;
 /// SIGKILL and SIGTERM at random moments.
 mod kill;
 /// Notes and entries that a power cut left half written.

@@ -19,7 +19,10 @@ const READERS: [&str; 4] = ["duckdb", "chdb", "deltalake", "polars"];
 pub(crate) fn others_see(work: &Workspace, ids: std::ops::RangeInclusive<i32>) {
     if let Some(python) = python() {
         let seen = see(&python, work, &served(ids), &READERS[..2]);
-        say(&format!("duckdb and ClickHouse see the same {} rows", seen[0]["rows"]));
+        say(&format!(
+            "duckdb and ClickHouse see the same {} rows",
+            seen[0]["rows"]
+        ));
     }
 }
 
@@ -51,11 +54,7 @@ pub(crate) fn all_see(python: &Path, work: &Workspace, comments: &[Comment]) -> 
 #[track_caller]
 fn see(python: &Path, work: &Workspace, comments: &[Comment], readers: &[&str]) -> Vec<Value> {
     let table = work.path("lake/comments");
-    let text = script(
-        python,
-        "read.py",
-        &[&[table.to_str().unwrap()], readers].concat(),
-    );
+    let text = script(python, "read.py", &[&[table.to_str().unwrap()], readers].concat());
     let seen: Vec<Value> = text
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())

@@ -95,9 +95,11 @@ fn a_torn_note_without_a_table_is_refused_and_its_remedy_helps() {
     let work = Workspace::with(&Settings::of(&api));
     for cut in cuts("{\"current\":20}") {
         work.write(NOTE, cut);
-        work.run_available("comments")
-            .with_code(1)
-            .saying(&["source/progress.json", "is damaged", "remove it"]);
+        work.run_available("comments").with_code(1).saying(&[
+            "source/progress.json",
+            "is damaged",
+            "remove it",
+        ]);
     }
     std::fs::remove_file(work.path(NOTE)).unwrap();
     work.read_available();

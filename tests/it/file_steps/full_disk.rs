@@ -138,7 +138,10 @@ fn a_checkpoint_location_on_a_full_disk_stops_what_needs_it_before_its_commit() 
         let [full, roomy] = disk.full_and_then_not();
         if progress == "'table'" {
             // The offsets are in the table: what is lost is a note.
-            assert_eq!(full.ok().saying(&["could not note its progress"]).batches(), [10, 10]);
+            assert_eq!(
+                full.ok().saying(&["could not note its progress"]).batches(),
+                [10, 10]
+            );
             assert_eq!(roomy.ok().batches(), [0; 0]);
         } else {
             let entry = format!("offsets/{}", rows_before / 10 + 1);
@@ -164,8 +167,7 @@ fn a_table_on_a_full_disk_stays_as_it_is_until_there_is_room() {
             }
             api.add_rows(20);
             let [full, roomy] = disk.full_and_then_not();
-            full.with_code(1)
-                .saying(&["lake/comments/", ".parquet", NO_ROOM]);
+            full.with_code(1).saying(&["lake/comments/", ".parquet", NO_ROOM]);
             assert_eq!(roomy.ok().batches(), [10, 10]);
             work.table()
                 .assert_once(1..=i32::try_from(rows_before + 20).unwrap());

@@ -143,7 +143,11 @@ fn assert_order(name: &str, journal: &Journal) {
         let kind = step.kind();
         if kind == "log entry: link" && !step.failed {
             commits += 1;
-            assert_eq!(cache.contents, BTreeSet::new(), "{name}: not synced before {step:?}");
+            assert_eq!(
+                cache.contents,
+                BTreeSet::new(),
+                "{name}: not synced before {step:?}"
+            );
             assert_eq!(cache.names, BTreeMap::new(), "{name}: not synced before {step:?}");
         }
         if kind == "progress note: create" {
@@ -151,8 +155,15 @@ fn assert_order(name: &str, journal: &Journal) {
             let log = cache.names.get("comments/_delta_log");
             assert_eq!(log, None, "{name}: not synced before {step:?}");
         }
-        if matches!(kind.as_str(), "data file: rename" | "offset entry: link" | "progress note: rename") {
-            assert_eq!(cache.contents, BTreeSet::new(), "{name}: not synced before {step:?}");
+        if matches!(
+            kind.as_str(),
+            "data file: rename" | "offset entry: link" | "progress note: rename"
+        ) {
+            assert_eq!(
+                cache.contents,
+                BTreeSet::new(),
+                "{name}: not synced before {step:?}"
+            );
         }
         cache.take(step);
     }

@@ -35,7 +35,7 @@ pub(crate) struct Step {
 impl Step {
     /// What is changed, and how: steps of one kind do the same work, for another file or micro-batch.
     pub(crate) fn kind(&self) -> String {
-        let file = self.path.trim_end_matches("#1");
+        let file = self.path.split('#').next().unwrap_or_default();
         let what = if file.ends_with(".parquet") && file.contains(".checkpoint.") {
             "log checkpoint"
         } else if file.ends_with(".parquet") {
@@ -110,9 +110,9 @@ impl<'a> Watched<'a> {
     /// Starts `run --available-now`, which meets the action at that step, counted from 1.
     pub(crate) fn spawn(&self, action: Option<(Action, usize)>) -> Running {
         let _ = std::fs::remove_file(&self.journal);
-        let mut command = self
-            .work
-            .command(&["run", "comments.toml", "--available-now", "--progress", "json"]);
+        let mut command =
+            self.work
+                .command(&["run", "comments.toml", "--available-now", "--progress", "json"]);
         let folder = self.work.path("").canonicalize().unwrap().join("lake");
         command
             .env("LD_PRELOAD", library())
