@@ -1,6 +1,7 @@
 //! The program at each of its file steps: the calls that change what lies in the lake, watched by a library between
 //! it and libc (`support/file_steps.c`). There are some sixty in a run of two micro-batches, so that all of them are
-//! tried, not samples.
+//! tried, not samples. `SANDBAR_ALL_STEPS=1` runs every combination, pairs of steps of two runners included: about
+//! 17,000 cases.
 
 /// It is killed there, or the call fails.
 mod crashes;
