@@ -27,7 +27,7 @@ pub enum Finding {
 
 impl Host {
     /// Finds out everything that can be known without reading rows. The table is not touched; in the
-    /// checkpoint location a file is written and removed.
+    /// checkpoint location, and below a table on S3, a file is written and removed.
     ///
     /// # Errors
     /// What makes further looking senseless: the file, the component, its options.
@@ -44,6 +44,7 @@ impl Host {
             name,
             finding: Finding::Ok(message),
         };
+        let (table, carries_offset) = check_table(&open).await;
         Ok(vec![
             ok("file", format!("{} is well-formed", file.path().display())),
             ok("component", format!("{} {} ({})", id.name, id.version, id.digest)),
@@ -51,8 +52,8 @@ impl Host {
             ok("grants", granted(&open)),
             ok("schema", columns.join(", ")),
             check_remote(&open).await,
-            check_table(&open).await?,
-            check_checkpoint(&open).await,
+            table,
+            check_checkpoint(&open, carries_offset).await,
         ])
     }
 }
@@ -94,30 +95,39 @@ async fn check_remote(open: &OpenPipeline) -> CheckItem {
     }
 }
 
-async fn check_table(open: &OpenPipeline) -> Result<CheckItem, RuntimeError> {
+/// Tells as well whether the table carries the offset.
+async fn check_table(open: &OpenPipeline) -> (CheckItem, bool) {
     let location = open.file.table_location();
-    let finding = match DeltaSink::check(open.delta_options()?, &open.schema()).await {
+    let found = async {
+        let options = open.sink_options().await?;
+        Ok::<_, RuntimeError>(DeltaSink::check(options, &open.schema()).await?)
+    };
+    let (finding, carries_offset) = match found.await {
         Ok(check) => {
             let offset = match check.carries_offset {
                 true => "carries the offset",
                 false => "the offset goes to the checkpoint location",
             };
-            Finding::Ok(match check.version {
+            let text = match check.version {
                 Some(version) => format!("{location} at version {version} takes these rows; {offset}"),
                 None => format!("{location} will be created; {offset}"),
-            })
+            };
+            (Finding::Ok(text), check.carries_offset)
         }
-        Err(e) => Finding::Failed(e.to_string()),
+        Err(e) => (Finding::Failed(e.to_string()), true),
     };
-    Ok(CheckItem {
-        name: "table",
-        finding,
-    })
+    let name = "table";
+    (CheckItem { name, finding }, carries_offset)
 }
 
-async fn check_checkpoint(open: &OpenPipeline) -> CheckItem {
-    let finding = match open.checkpoint.probe().await {
-        Ok(()) => Finding::Ok(format!("{} can be written", open.checkpoint)),
+async fn check_checkpoint(open: &OpenPipeline, carries_offset: bool) -> CheckItem {
+    let found = async {
+        let location = open.checkpoint_for(carries_offset).await?;
+        location.probe().await?;
+        Ok::<_, RuntimeError>(location)
+    };
+    let finding = match found.await {
+        Ok(location) => Finding::Ok(format!("{location} can be written")),
         Err(e) => Finding::Failed(e.to_string()),
     };
     CheckItem {

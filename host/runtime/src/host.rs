@@ -89,7 +89,8 @@ impl Host {
     /// Whatever is wrong with the file, the component, its options or the checkpoint location.
     pub async fn open(&self, file: &PipelineFile) -> Result<OpenPipeline, RuntimeError> {
         let connector = self.load_for(file).await?;
-        let checkpoint = crate::location::checkpoint(&file.checkpoint_location())?;
+        let location = file.checkpoint_location();
+        let checkpoint = crate::location::checkpoint(&location, self.clock.clone())?;
         OpenPipeline::open(file, connector, checkpoint, self.clock.clone()).await
     }
 

@@ -16,13 +16,16 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod check;
+mod conditional_put;
 mod config;
 mod error;
 mod host;
 mod location;
 mod open;
 mod preview;
+mod single_writer;
 mod status;
+mod volumes;
 
 pub use check::{CheckItem, Finding};
 pub use config::{

@@ -4,13 +4,16 @@ use std::time::Duration;
 use arrow_schema::SchemaRef;
 use sandbar_delta::{DeltaOptions, DeltaSink, ProgressPlace};
 use sandbar_pipeline::{
-    BatchReport, CheckpointLocation, Clock, Offset, Pipeline, PipelineError, PipelineOptions, ProgressSink,
-    ReadLimit, RetryPolicy, RunSummary, Source, SourceError, StopSignal, Stopper, Trigger,
+    BatchReport, CheckpointError, CheckpointLocation, Clock, Offset, Pipeline, PipelineError,
+    PipelineOptions, ProgressSink, ReadLimit, RetryPolicy, RunSummary, Sink, SinkError, Source, SourceError,
+    StopSignal, Stopper, Trigger,
 };
 use sandbar_sandbox::{Connector, Credential, Grants, Limits, OpenOptions, SandboxSource};
 
+use crate::conditional_put::Denied;
 use crate::config::{PipelineFile, Progress, SourceConfig};
 use crate::host::check_options;
+use crate::location::{CheckpointPlace, TableLocation};
 use crate::{RuntimeError, location};
 
 /// How often an interval trigger looks when the file does not say.
@@ -32,7 +35,7 @@ pub struct OpenPipeline {
     pub(crate) file: PipelineFile,
     pub(crate) connector: Arc<Connector>,
     pub(crate) source: Arc<SandboxSource>,
-    pub(crate) checkpoint: CheckpointLocation,
+    pub(crate) checkpoint: CheckpointPlace,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -54,12 +57,12 @@ impl OpenPipeline {
     pub(crate) async fn open(
         file: &PipelineFile,
         connector: Arc<Connector>,
-        checkpoint: CheckpointLocation,
+        checkpoint: CheckpointPlace,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, RuntimeError> {
         check_options(file, connector.description())?;
         let options = open_options(file)?;
-        let opened = SandboxSource::open(connector.clone(), checkpoint.clone(), options).await;
+        let opened = SandboxSource::open(connector.clone(), checkpoint.location.clone(), options).await;
         let source = opened.map_err(|e| match e {
             SourceError::InvalidOptions(message) => RuntimeError::from(file.option_error(&message)),
             other => other.into(),
@@ -138,8 +141,37 @@ impl OpenPipeline {
         &self.file.config().name
     }
 
-    pub(crate) fn delta_options(&self) -> Result<DeltaOptions, RuntimeError> {
-        delta_options(&self.file, self.clock.clone())
+    /// How the table is opened to be written. Asks the store where it is not known whether it keeps two writers
+    /// apart.
+    pub(crate) async fn sink_options(&self) -> Result<DeltaOptions, RuntimeError> {
+        let table = table(&self.file)?;
+        let mut options = options_for(&self.file, &table, self.clock.clone());
+        if let Some(place) = &table.place {
+            let store = place.exclusive(self.single_writer()).await;
+            options.store = Some(store.map_err(|denied| match denied {
+                Denied::NotExclusive(message) => self.file.error_at("sink.table", &message, None).into(),
+                Denied::Store(place, source) => RuntimeError::from(SinkError::Store {
+                    context: format!("can't write to {place}"),
+                    source: source.into(),
+                }),
+            })?);
+        }
+        Ok(options)
+    }
+
+    /// The checkpoint location for a table that carries the offset, or does not.
+    pub(crate) async fn checkpoint_for(
+        &self,
+        carries_offset: bool,
+    ) -> Result<CheckpointLocation, RuntimeError> {
+        if carries_offset {
+            return Ok(self.checkpoint.location.clone());
+        }
+        let location = self.checkpoint.for_offset_log(self.single_writer()).await;
+        location.map_err(|denied| match denied {
+            Denied::NotExclusive(message) => self.file.error_at("checkpoint.location", &message, None).into(),
+            Denied::Store(path, source) => CheckpointError::Store { path, source }.into(),
+        })
     }
 
     pub(crate) fn read_limit(&self) -> ReadLimit {
@@ -155,7 +187,8 @@ impl OpenPipeline {
         progress: Arc<dyn ProgressSink>,
         stop: StopSignal,
     ) -> Result<Pipeline<SandboxSource, DeltaSink>, RuntimeError> {
-        let sink = DeltaSink::open(self.delta_options()?, &self.source.schema()).await?;
+        let sink = DeltaSink::open(self.sink_options().await?, &self.source.schema()).await?;
+        let checkpoint = self.checkpoint_for(sink.carries_offset()).await?;
         let config = self.file.config();
         let options = PipelineOptions {
             name: config.name.clone(),
@@ -168,11 +201,14 @@ impl OpenPipeline {
                 max: config.retry.max,
             },
         };
-        let (source, checkpoint) = (self.source.clone(), self.checkpoint.clone());
-        let clock = self.clock.clone();
+        let (source, clock) = (self.source.clone(), self.clock.clone());
         Ok(Pipeline::new(
             source, sink, checkpoint, clock, progress, stop, options,
         ))
+    }
+
+    fn single_writer(&self) -> bool {
+        self.file.config().sink.single_writer
     }
 
     fn failed(&self, error: PipelineError) -> RuntimeError {
@@ -188,23 +224,30 @@ impl OpenPipeline {
     }
 }
 
-/// How the table is opened that a file names.
+/// How the table is opened that a file names, to be read.
 pub(crate) fn delta_options(
     file: &PipelineFile,
     clock: Arc<dyn Clock>,
 ) -> Result<DeltaOptions, RuntimeError> {
+    Ok(options_for(file, &table(file)?, clock))
+}
+
+fn table(file: &PipelineFile) -> Result<TableLocation, RuntimeError> {
+    location::table(&file.table_location())
+        .map_err(|reason| file.error_at("sink.table", &reason, None).into())
+}
+
+fn options_for(file: &PipelineFile, table: &TableLocation, clock: Arc<dyn Clock>) -> DeltaOptions {
     let config = file.config();
-    let table = location::table(&file.table_location())
-        .map_err(|reason| file.error_at("sink.table", &reason, None))?;
-    let mut options = DeltaOptions::new(table.url, config.name.clone(), clock);
-    options.store = table.store;
+    let mut options = DeltaOptions::new(table.url.clone(), config.name.clone(), clock);
+    options.store = table.place.as_ref().map(|place| place.store.clone());
     options.partition_by = config.sink.partition_by.clone();
     options.ingested_at = config.sink.ingested_at.clone();
     options.progress = match config.sink.progress {
         Progress::Table => ProgressPlace::Table,
         Progress::Checkpoint => ProgressPlace::Checkpoint,
     };
-    Ok(options)
+    options
 }
 
 /// What a source is opened with, from the file.

@@ -2,9 +2,10 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use sandbar_delta::DeltaSink;
-use sandbar_pipeline::{Batches, CheckpointLocation, ReadLimit, Source};
+use sandbar_pipeline::{Batches, ReadLimit, Source};
 
 use crate::config::PipelineFile;
+use crate::location::CheckpointPlace;
 use crate::open::{OpenPipeline, delta_options};
 use crate::{Host, RuntimeError};
 
@@ -19,7 +20,7 @@ impl Host {
         rows: u64,
     ) -> Result<(Arc<arrow_schema::Schema>, Vec<RecordBatch>), RuntimeError> {
         let connector = self.load_for(file).await?;
-        let checkpoint = CheckpointLocation::memory();
+        let checkpoint = CheckpointPlace::memory();
         let open = OpenPipeline::open(file, connector, checkpoint, self.clock()).await?;
         let batches = read_first(&open, rows).await?;
         Ok((open.schema(), batches))

@@ -98,8 +98,8 @@ impl Host {
         batch: BatchId,
         fingerprint: Option<u64>,
     ) -> Result<Option<Offset>, RuntimeError> {
-        let checkpoint = crate::location::checkpoint(&file.checkpoint_location())?;
-        match checkpoint.load_end(batch, fingerprint).await {
+        let checkpoint = crate::location::checkpoint(&file.checkpoint_location(), self.clock())?;
+        match checkpoint.location.load_end(batch, fingerprint).await {
             Ok(end) => Ok(Some(end)),
             Err(PipelineError::OffsetUnknown { .. }) => Ok(None),
             Err(source) => Err(RuntimeError::Run {

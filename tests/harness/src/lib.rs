@@ -1,15 +1,21 @@
-//! What tests share: [`ScriptedApi`], a comments API that records what it is asked and misbehaves when told to, and
+//! What tests share: [`ScriptedApi`], a comments API that records what it is asked and misbehaves when told to;
+//! [`FilesApi`], a Databricks workspace that does the same; [`S3Proxy`], which makes a lesser store of an S3 server;
 //! [`store`], object stores that fail and processes that die.
 
 mod answer;
 mod fault;
+mod files_api;
 mod request;
+mod s3_proxy;
 mod scripted_api;
+mod server;
 pub mod store;
 
 #[cfg(test)]
 mod tests;
 
 pub use fault::Fault;
+pub use files_api::{FilesApi, FilesFault};
 pub use request::RecordedRequest;
+pub use s3_proxy::{ConditionalPut, S3Proxy};
 pub use scripted_api::ScriptedApi;

@@ -106,6 +106,8 @@ pub struct SinkConfig {
     pub ingested_at: Option<String>,
     /// Where the end offset of a batch is kept.
     pub progress: Progress,
+    /// Whether nobody else ever writes the table. Only stores without a conditional put need to know.
+    pub single_writer: bool,
 }
 
 /// Where the end offset of a batch is kept.

@@ -77,6 +77,7 @@ fn defaults_are_the_documented_ones() {
     );
     assert_eq!(config.source.grants, GrantsConfig::default());
     assert_eq!(config.sink.progress, Progress::Table);
+    assert!(!config.sink.single_writer);
     assert_eq!(file.table_location(), "/t");
     assert_eq!(file.checkpoint_location(), "dbfs:/Volumes/a/b/c");
     assert_eq!(file.component_path().unwrap(), Path::new("/lakes/./my.wasm"));
