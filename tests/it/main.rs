@@ -26,10 +26,14 @@ mod growing;
 mod progress;
 /// What is refused, with which exit status and message.
 mod refusals;
+/// Tables and checkpoint locations on S3.
+mod s3;
 /// Signals, intervals, and two runners of one pipeline.
 mod stopping;
 /// What a table can have besides: an ingestion time, partitions, a log checkpoint, several pipelines.
 mod tables;
+/// Checkpoint locations on Databricks volumes.
+mod volumes;
 
 /// Stores that fail, processes that die and runners that meet, over a real table in one process.
 mod chaos;

@@ -2,6 +2,7 @@
 
 mod process;
 mod random;
+pub(crate) mod s3_server;
 mod settings;
 #[cfg(target_os = "linux")]
 mod steps;

@@ -2,6 +2,8 @@
 
     read.py TABLE READER...        READER: duckdb, chdb, deltalake, polars
 
+TABLE is a folder, or for deltalake and polars an s3:// address, with the store described by AWS_* variables.
+
 One line of JSON for each: {"reader", "rows", "distinct_ids", "min", "max", "columns", "hash", "ingested"}. `hash` is
 the sum modulo 2**64 of each row's hash, so it does not depend on the order; see `row_hash`. `ingested` has the
 smallest and the largest `current_ts`, in microseconds, where there is such a column.
@@ -68,7 +70,7 @@ def chdb(table):
 def deltalake(table):
     from deltalake import DeltaTable, QueryBuilder
 
-    query = QueryBuilder().register("t", DeltaTable(table)).execute("SELECT * FROM t").read_all()
+    query = QueryBuilder().register("t", DeltaTable(table, storage_options=store())).execute("SELECT * FROM t").read_all()
     import pyarrow
 
     return of_arrow(pyarrow.table(query))
@@ -77,7 +79,11 @@ def deltalake(table):
 def polars(table):
     import polars
 
-    return of_arrow(polars.scan_delta(table).collect().to_arrow())
+    return of_arrow(polars.scan_delta(table, storage_options=store()).collect().to_arrow())
+
+
+def store():
+    return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
 
 
 def of_arrow(table):
@@ -98,7 +104,7 @@ def row_hash(row):
 
 
 def main():
-    table = os.path.abspath(sys.argv[1])
+    table = sys.argv[1] if "://" in sys.argv[1] else os.path.abspath(sys.argv[1])
     readers = {"duckdb": duckdb, "chdb": chdb, "deltalake": deltalake, "polars": polars}
     for reader in sys.argv[2:]:
         names, rows, ingested = readers[reader](table)

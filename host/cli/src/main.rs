@@ -37,6 +37,9 @@ enum CliError {
     /// Everything about it was said already.
     #[error("failed")]
     Reported,
+    /// The same, and the pipeline file was at fault.
+    #[error("the pipeline file is wrong")]
+    ReportedMistake,
 }
 
 fn main() -> ExitCode {
@@ -86,7 +89,7 @@ async fn execute(command: Command) -> Result<(), CliError> {
 /// Says what went wrong and picks the exit status: 1 the run failed, 2 the command line, file or options.
 fn report(error: CliError) -> ExitCode {
     let code = match &error {
-        CliError::Usage(_) => 2,
+        CliError::Usage(_) | CliError::ReportedMistake => 2,
         CliError::Runtime(e) if e.is_configuration() => 2,
         _ => 1,
     };

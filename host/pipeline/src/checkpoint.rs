@@ -28,6 +28,10 @@ const MAX_ENTRY_BYTES: u64 = 16 * 1024 * 1024;
 /// offsets.
 ///
 /// Writes are atomic and durable. Losing the whole folder loses no row: see the crate's documentation.
+///
+/// It lies in a folder of this machine, in memory, or in whatever else is an [`ObjectStore`]. What is asked of
+/// that store: a file is there whole or not at all; who reads after a write sees it; and for the offset log alone,
+/// [`PutMode::Create`] gives a name to one writer. It is never asked to copy, to rename or to take a file in parts.
 #[derive(Clone)]
 pub struct CheckpointLocation {
     store: Arc<dyn ObjectStore>,
@@ -54,7 +58,8 @@ pub struct OffsetEntry {
 }
 
 impl CheckpointLocation {
-    /// Takes a store and the prefix below which the location lies; `shown` is its name in messages.
+    /// Takes a store and the prefix below which the location lies; `shown` is its name in messages. Nothing is
+    /// asked of the store yet: [`probe`](Self::probe) does.
     pub fn new(store: Arc<dyn ObjectStore>, prefix: Path, shown: impl Into<Arc<str>>) -> Self {
         Self {
             store: Arc::new(PrefixStore::new(store, prefix)),

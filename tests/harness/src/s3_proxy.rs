@@ -1,5 +1,4 @@
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -11,6 +10,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use tokio::sync::Mutex;
 
+use crate::RecordedRequest;
 use crate::answer::Dropped;
 use crate::server::Server;
 
@@ -26,16 +26,17 @@ pub enum ConditionalPut {
     NotImplemented,
 }
 
-/// Stands before an S3 server and makes a lesser one of it. It counts requests, and stops when it is dropped.
+/// Stands before an S3 server and makes a lesser one of it. It records requests, and stops when it is dropped.
 #[derive(Debug)]
 pub struct S3Proxy {
     server: Server,
-    requests: Arc<AtomicUsize>,
+    requests: Requests,
 }
 
 const NOT_IMPLEMENTED: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NotImplemented</Code>\
     <Message>A header you provided implies functionality that is not implemented.</Message></Error>";
 
+type Requests = Arc<std::sync::Mutex<Vec<RecordedRequest>>>;
 type Http = Client<HttpConnector, Full<Bytes>>;
 
 impl S3Proxy {
@@ -46,14 +47,16 @@ impl S3Proxy {
     /// When this machine has no port, thread or event queue left: no test could go on.
     #[must_use]
     pub fn start(origin: &str, conditional_put: ConditionalPut) -> Self {
-        let requests = Arc::new(AtomicUsize::new(0));
-        let (origin, counted) = (Arc::<str>::from(origin), Arc::clone(&requests));
+        let requests = Requests::default();
+        let (origin, recorded) = (Arc::<str>::from(origin), Arc::clone(&requests));
         let (client, one_at_a_time) = (
             Client::builder(TokioExecutor::new()).build_http(),
             Arc::new(Mutex::new(())),
         );
         let server = Server::start("s3-proxy", move |request| {
-            counted.fetch_add(1, Ordering::SeqCst);
+            let mut requests = recorded.lock().unwrap_or_else(PoisonError::into_inner);
+            requests.push(RecordedRequest::of(&request));
+            drop(requests);
             let (client, origin) = (client.clone(), Arc::clone(&origin));
             let one_at_a_time = Arc::clone(&one_at_a_time);
             async move {
@@ -73,10 +76,11 @@ impl S3Proxy {
         format!("http://{}", self.server.address())
     }
 
-    /// How many requests came.
+    /// The requests so far, in their order.
     #[must_use]
-    pub fn requests(&self) -> usize {
-        self.requests.load(Ordering::SeqCst)
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        let requests = self.requests.lock();
+        requests.unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

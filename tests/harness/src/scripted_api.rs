@@ -1,14 +1,8 @@
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
-
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::sync::oneshot;
 
 use crate::answer::{self, Dropped};
 use crate::fault::Script;
+use crate::server::Server;
 use crate::{Fault, RecordedRequest};
 
 /// A comments API on loopback: `GET /comments?_start=S&_limit=L`, with `X-Total-Count` where a limit is given.
@@ -25,10 +19,8 @@ use crate::{Fault, RecordedRequest};
 /// ```
 #[derive(Debug)]
 pub struct ScriptedApi {
-    address: SocketAddr,
+    server: Server,
     state: Arc<Mutex<State>>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -45,39 +37,16 @@ impl ScriptedApi {
     ///
     /// When this machine has no port, thread or event queue left: no test could go on.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "a test can't go on without its server")]
     pub fn start(rows: u64) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port on loopback");
-        let address = listener.local_addr().expect("the port's number");
-        listener
-            .set_nonblocking(true)
-            .expect("a port that does not block");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.expect("an event queue");
-
         let state = Arc::new(Mutex::new(State {
             rows,
             ..State::default()
         }));
-        let (stop, stopped) = oneshot::channel();
         let served = Arc::clone(&state);
-        let serve = move || {
-            runtime.block_on(async {
-                tokio::select! {
-                    _ = stopped => {}
-                    () = accept(listener, served) => {}
-                }
-            });
-        };
-        let thread = std::thread::Builder::new()
-            .name("scripted-api".to_owned())
-            .spawn(serve);
-        Self {
-            address,
-            state,
-            stop: Some(stop),
-            thread: Some(thread.expect("a thread")),
-        }
+        let server = Server::start("scripted-api", move |request| {
+            answer(request, Arc::clone(&served))
+        });
+        Self { server, state }
     }
 
     /// The address of the comments.
@@ -89,7 +58,7 @@ impl ScriptedApi {
     /// The address without a path, as grants take it.
     #[must_use]
     pub fn origin(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.server.address())
     }
 
     /// Lets `count` further comments appear.
@@ -135,33 +104,6 @@ impl ScriptedApi {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for ScriptedApi {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        // The runtime goes with its thread, and every connection with the runtime.
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-async fn accept(listener: TcpListener, state: Arc<Mutex<State>>) {
-    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
-        return;
-    };
-    while let Ok((stream, _)) = listener.accept().await {
-        let state = Arc::clone(&state);
-        let _ = stream.set_nodelay(true);
-        tokio::spawn(async move {
-            let service = service_fn(|request| answer(request, Arc::clone(&state)));
-            // An error here is a client that went, or a fault that was asked for.
-            let _ = http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-        });
     }
 }
 

@@ -8,6 +8,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// A comment, as the API serves it and the table holds it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +34,8 @@ impl Comment {
 /// A Delta table, read by hand: the JSON files of its log, and the data files that they name.
 pub(crate) struct Table {
     folder: PathBuf,
+    /// Keeps a folder that is gone with the table.
+    _kept: Option<TempDir>,
     /// The actions of each version.
     pub(crate) versions: Vec<Vec<Value>>,
 }
@@ -51,7 +54,17 @@ impl Table {
         };
         Self {
             folder: folder.to_owned(),
+            _kept: None,
             versions: versions.map(actions).collect(),
+        }
+    }
+
+    /// Reads the log in a folder of its own.
+    pub(crate) fn read_from(folder: TempDir) -> Self {
+        let table = Self::read(folder.path());
+        Self {
+            _kept: Some(folder),
+            ..table
         }
     }
 

@@ -23,7 +23,7 @@ pub(crate) fn load(path: &Path) -> Result<PipelineFile, CliError> {
 /// Says on stderr what went wrong. A wrong pipeline file is shown with its lines.
 pub(crate) fn show_error(error: CliError) {
     match error {
-        CliError::Reported => {}
+        CliError::Reported | CliError::ReportedMistake => {}
         CliError::Runtime(RuntimeError::Config(e)) => eprintln!("{:?}", e.into_report()),
         other => eprintln!("error: {other}"),
     }

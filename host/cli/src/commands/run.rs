@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use sandbar_runtime::{Host, OpenPipeline, RunMode, RunSummary, RuntimeError};
+use sandbar_runtime::{Host, OpenPipeline, RunMode, RunSummary};
 use tokio::task::JoinSet;
 
 use crate::CliError;
@@ -46,27 +46,26 @@ pub(crate) async fn execute(arguments: RunArguments) -> Result<(), CliError> {
             (pipeline, outcome)
         });
     }
-    let mut failed = 0;
+    let (mut failed, mut misconfigured) = (false, false);
     while let Some(ended) = running.join_next().await {
         match ended {
             Ok((pipeline, Ok(summary))) => show_summary(&pipeline, &summary, arguments.progress),
-            Ok((_, Err(e))) => failed += report(e),
+            Ok((_, Err(e))) => {
+                misconfigured |= e.is_configuration();
+                failed |= !e.is_configuration();
+                show_error(e.into());
+            }
             Err(e) => {
                 eprintln!("error: a pipeline ended unexpectedly: {e}");
-                failed += 1;
+                failed = true;
             }
         }
     }
-    if failed > 0 {
-        Err(CliError::Reported)
-    } else {
-        Ok(())
+    match (failed, misconfigured) {
+        (true, _) => Err(CliError::Reported),
+        (false, true) => Err(CliError::ReportedMistake),
+        (false, false) => Ok(()),
     }
-}
-
-fn report(error: RuntimeError) -> u32 {
-    show_error(error.into());
-    1
 }
 
 fn show_summary(pipeline: &OpenPipeline, summary: &RunSummary, format: ProgressFormat) {

@@ -201,7 +201,8 @@ async fn a_server_that_never_answers_is_given_up_and_named_without_the_token() {
 
 #[tokio::test]
 async fn refusals_are_told_apart_at_once_and_never_show_the_token() {
-    let kinds: [(u16, fn(&Error) -> bool); 5] = [
+    type Kind = fn(&Error) -> bool;
+    let kinds: [(u16, Kind); 5] = [
         (401, |e| matches!(e, Error::Unauthenticated { .. })),
         (403, |e| matches!(e, Error::PermissionDenied { .. })),
         (404, |e| matches!(e, Error::NotFound { .. })),

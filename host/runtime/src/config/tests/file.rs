@@ -84,6 +84,16 @@ fn defaults_are_the_documented_ones() {
 }
 
 #[test]
+fn that_there_is_one_writer_is_said_in_so_many_words() {
+    let with = |line: &str| parse(&GOOD.replace("progress = \"checkpoint\"", line));
+    assert!(with("single_writer = true").unwrap().config().sink.single_writer);
+    let message = with("single_writer = \"yes\"").unwrap_err().to_string();
+    assert!(message.contains("`single_writer` in [sink]"), "{message}");
+    let message = with("single_writers = true").unwrap_err();
+    assert!(rendered(message).contains("did you mean `single_writer`?"));
+}
+
+#[test]
 fn errors_of_others_find_their_place() {
     let file = parse(GOOD).unwrap();
     assert_eq!(
