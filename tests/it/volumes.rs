@@ -72,13 +72,32 @@ fn with_progress_in_the_checkpoint_location_the_offset_log_lies_on_the_volume() 
         );
     }
     api.add_rows(7);
-    volumes.clear_requests();
     let status = ["status", "comments.toml", "--json"];
     assert_eq!(run(&work, &volumes, &status).ok().json()["lag"], 7);
+    volumes.clear_requests();
     assert_eq!(run(&work, &volumes, &RUN).ok().batches(), [7]);
-    for request in volumes.requests() {
-        println!("{} {}", request.method, request.path);
-    }
+    let requests = volumes.requests();
+    let asked: Vec<_> = requests
+        .iter()
+        .map(|request| {
+            (
+                request.method.as_str(),
+                request.path.split(FOLDER).nth(1).unwrap(),
+            )
+        })
+        .collect();
+    let of_the_start = [("GET", "/offsets/3"), ("PUT", "/source/progress.json")];
+    let of_the_batch = [
+        ("PUT", "/offsets/4"),
+        ("GET", "/offsets/4"),
+        ("GET", "/offsets"),
+        ("PUT", "/source/progress.json"),
+    ];
+    assert_eq!(
+        asked,
+        [&of_the_start[..], &of_the_batch].concat(),
+        "what a run costs"
+    );
     run(&work, &volumes, &RUN).ok().saying(&["nothing new"]);
     work.table().assert_once(1..=32);
 }

@@ -136,7 +136,11 @@ impl Client {
         &self,
         request: &Request<'_>,
     ) -> Result<(Result<Answer, VolumeError>, Option<String>), Failed> {
-        let response = match self.http.execute(self.request(request)).await {
+        let sent = match self.request(request) {
+            Ok(sent) => sent,
+            Err(reason) => return Ok((Err(self.malformed(request, &reason)), None)),
+        };
+        let response = match self.http.execute(sent).await {
             Ok(response) => response,
             Err(e) => {
                 return Err(Failed {
@@ -188,7 +192,8 @@ impl Client {
         Ok((Ok(Answer { headers, body }), None))
     }
 
-    fn request(&self, request: &Request<'_>) -> HttpRequest {
+    /// Whatever is no address must not get to the HTTP client, which takes for granted that it is one.
+    fn request(&self, request: &Request<'_>) -> Result<HttpRequest, String> {
         let mut sent = HttpRequest::new(HttpRequestBody::from(request.body.clone()));
         *sent.method_mut() = request.method.clone();
         let path = utf8_percent_encode(request.path, PATH);
@@ -200,14 +205,15 @@ impl Client {
                 utf8_percent_encode(value, NON_ALPHANUMERIC)
             );
         }
-        // All that could be wrong with it is encoded. A client refuses a request to nowhere.
-        *sent.uri_mut() = uri.parse().unwrap_or_default();
+        *sent.uri_mut() = uri
+            .parse()
+            .map_err(|e| format!("no address can be made for it: {e}"))?;
         let headers = sent.headers_mut();
         headers.insert(AUTHORIZATION, self.authorization.clone());
         if request.method == Method::PUT && request.kind == FILES {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         }
-        sent
+        Ok(sent)
     }
 
     async fn read(&self, response: HttpResponse) -> Result<Bytes, Unread> {

@@ -24,8 +24,8 @@ pub(super) enum VolumeError {
         attempts: u32,
         reason: String,
     },
-    /// What it answered is not what the API promises.
-    #[error("{request}: {origin} gave an answer that the Files API does not give: {reason}")]
+    /// What it answered is not what the API promises, or what is asked for can't be.
+    #[error("{request}: {origin} and the Files API do not go together: {reason}")]
     Malformed {
         request: String,
         origin: String,

@@ -30,7 +30,7 @@ use object_store::{
 };
 use sandbar_pipeline::Clock;
 
-use client::{Client, Request};
+use client::{Answer, Client, Request};
 use error::{VolumeError, not_implemented};
 use list::Bounds;
 use reply::Entry;
@@ -116,7 +116,7 @@ impl VolumeStore {
         }
     }
 
-    async fn read(&self, path: &str, head: bool) -> Result<(Bytes, u64, client::Answer), VolumeError> {
+    async fn read(&self, path: &str, head: bool) -> Result<(Answer, u64), VolumeError> {
         let method = if head { Method::HEAD } else { Method::GET };
         let request = Request::file(method, path);
         let answer = self.client.ask(&request).await?;
@@ -125,7 +125,7 @@ impl VolumeStore {
                 .ok_or_else(|| self.client.malformed(&request, "a file without a length"))?,
             false => answer.body.len() as u64,
         };
-        Ok((answer.body.clone(), size, answer))
+        Ok((answer, size))
     }
 }
 
@@ -165,7 +165,7 @@ impl ObjectStore for VolumeStore {
             return Err(not_implemented("get of a version"));
         }
         let path = self.full(location);
-        let (body, size, answer) = self.read(&path, options.head).await.map_err(|e| e.at(&path))?;
+        let (answer, size) = self.read(&path, options.head).await.map_err(|e| e.at(&path))?;
         let meta = ObjectMeta {
             location: location.clone(),
             last_modified: reply::modified(&answer.headers),
@@ -182,9 +182,9 @@ impl ObjectStore for VolumeStore {
             _ => 0..size,
         };
         let body = match options.head {
-            true => body,
+            true => Bytes::new(),
             // Both ends lie in the body, whose length is `size`.
-            false => body.slice(range.start as usize..range.end as usize),
+            false => answer.body.slice(range.start as usize..range.end as usize),
         };
         Ok(GetResult {
             payload: GetResultPayload::Stream(stream::once(async { Ok(body) }).boxed()),

@@ -5,6 +5,8 @@ use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LAST_MODIFIED};
 use serde::Deserialize;
 
+/// The longest token for a further page, in bytes: it has to go into an address.
+const MAX_TOKEN: usize = 8 * 1024;
 /// Characters of a server's message that are shown.
 const SHOWN: usize = 200;
 
@@ -56,6 +58,13 @@ struct RawError {
 /// It is none, or holds what can't lie in that folder.
 pub(super) fn page(body: &[u8], folder: &str) -> Result<Page, String> {
     let raw: RawPage = serde_json::from_slice(body).map_err(|e| format!("no page of a folder: {e}"))?;
+    if raw
+        .next_page_token
+        .as_ref()
+        .is_some_and(|token| token.len() > MAX_TOKEN)
+    {
+        return Err(format!("a page token of more than {MAX_TOKEN} bytes"));
+    }
     let entries = raw.contents.into_iter().map(|raw| entry(raw, folder));
     Ok(Page {
         entries: entries.collect::<Result<_, _>>()?,
@@ -223,6 +232,22 @@ mod tests {
         ] {
             assert!(page(body.as_bytes(), FOLDER).is_err(), "{body}");
         }
+    }
+
+    #[test]
+    fn a_token_that_no_address_can_hold_is_refused() {
+        let page = |length| {
+            page(
+                format!(r#"{{"next_page_token":"{}"}}"#, "x".repeat(length)).as_bytes(),
+                FOLDER,
+            )
+        };
+        assert!(page(MAX_TOKEN).is_ok());
+        assert!(
+            page(MAX_TOKEN + 1)
+                .unwrap_err()
+                .contains("a page token of more than")
+        );
     }
 
     #[test]
