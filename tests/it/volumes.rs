@@ -230,10 +230,20 @@ fn old_entries_go_over_several_pages() {
 fn an_entry_that_was_written_without_an_answer_keeps_its_number() {
     let (api, volumes) = (ScriptedApi::start(25), FilesApi::start(TOKEN));
     let work = Workspace::with(&logged(&api));
+    // The first entry finds no folder, so that nothing of it could be done.
+    run(&work, &volumes, &RUN).ok();
+    api.add_rows(7);
+    volumes.clear_requests();
     volumes.fault_when(puts_of_entries, FilesFault::DoneWithoutAnswer, 3);
     run(&work, &volumes, &RUN).ok();
+    let puts = volumes.requests().into_iter().filter(puts_of_entries);
+    assert_eq!(
+        puts.count(),
+        4,
+        "three without an answer, and one that finds the file there"
+    );
     // Strictly: no number is left out.
-    work.table().assert_once(1..=25);
+    work.table().assert_once(1..=32);
 }
 
 #[test]
