@@ -2,7 +2,7 @@
 //! every row is in the table once, for other programs too. `SANDBAR_KILLS` sets how often (50), `SANDBAR_SEED` repeats
 //! a run, `SANDBAR_KILL_SECONDS` bounds it (600).
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use sandbar_harness::ScriptedApi;
@@ -11,7 +11,7 @@ use serde_json::Value;
 #[cfg(target_os = "linux")]
 use crate::file_steps::assert_clean;
 use crate::readers::others_see;
-use crate::support::{Running, Settings, Workspace, current, say};
+use crate::support::{Random, Running, Settings, Workspace, current, say, seed, variable};
 
 /// About as long as a run takes that finds a few rows.
 const WHOLE_RUN: Duration = Duration::from_millis(60);
@@ -34,7 +34,7 @@ fn kill_again_and_again(progress: &str) {
     let began = Instant::now();
     let wanted = variable("SANDBAR_KILLS").unwrap_or(50);
     let bound = Duration::from_secs(variable("SANDBAR_KILL_SECONDS").unwrap_or(600));
-    let mut random = Random::new();
+    let mut random = Random(seed());
     println!("SANDBAR_SEED={} SANDBAR_KILLS={wanted}", random.0);
     let (api, work) = three_rows_a_batch(progress);
     let (mut rows, mut kills, mut at_work, mut advanced) = (20, 0, 0, 0);
@@ -79,7 +79,7 @@ fn kill_again_and_again(progress: &str) {
 #[test]
 fn stopped_anywhere_it_ends_well_and_leaves_nothing_half_done() {
     for progress in ["table", "checkpoint"] {
-        let mut random = Random::new();
+        let mut random = Random(seed());
         println!("SANDBAR_SEED={}", random.0);
         let (api, work) = three_rows_a_batch(progress);
         let (mut rows, mut in_the_middle) = (20, 0);
@@ -134,7 +134,7 @@ fn running_somewhere(running: &mut Running, random: &mut Random, number: u64) {
             MICRO_BATCH
         }
     };
-    std::thread::sleep(random.below(latest));
+    std::thread::sleep(moment(random, latest));
 }
 
 /// By the names of the log's files: to read them all after each kill would take longer than the kills.
@@ -160,35 +160,8 @@ fn committed_rows(work: &Workspace) -> u64 {
     current(&batch["end"])
 }
 
-fn variable(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(
-        text.parse()
-            .unwrap_or_else(|_| panic!("{name}={text} is no number")),
-    )
-}
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    /// From `SANDBAR_SEED`, or else from the clock.
-    fn new() -> Self {
-        Self(variable("SANDBAR_SEED").unwrap_or_else(|| {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-            u64::from(now.subsec_nanos()) ^ now.as_secs()
-        }))
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, most: Duration) -> Duration {
-        let most = u64::try_from(most.as_micros()).unwrap();
-        Duration::from_micros(self.next() % most)
-    }
+/// A moment before `latest`.
+fn moment(random: &mut Random, latest: Duration) -> Duration {
+    let latest = u64::try_from(latest.as_micros()).unwrap();
+    Duration::from_micros(random.below(latest))
 }
