@@ -221,7 +221,8 @@ impl CheckpointLocation {
 
     /// A file's name for messages.
     fn full(&self, path: &str) -> String {
-        format!("{}/{path}", self.shown.trim_end_matches('/'))
+        let slash = if self.shown.ends_with('/') { "" } else { "/" };
+        format!("{}{slash}{path}", self.shown)
     }
 
     fn failed(&self, path: &str, source: object_store::Error) -> CheckpointError {

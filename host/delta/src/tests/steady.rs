@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use arrow_array::{Int32Array, RecordBatch, StringArray};
 use sandbar_pipeline::{Sink, Stage};
