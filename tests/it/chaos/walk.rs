@@ -148,7 +148,8 @@ fn unlucky(seed: u64) -> impl FnMut(&Step) -> Option<StepFault> + Send + 'static
         *times += 1;
         let luck = hash(seed, &[&step.name, &times.to_string()]);
         let faults = StepFault::all(step.kind);
-        (luck % 20 == 0).then(|| faults[(luck / 20) as usize % faults.len()])
+        luck.is_multiple_of(20)
+            .then(|| faults[(luck / 20) as usize % faults.len()])
     }
 }
 
