@@ -111,6 +111,25 @@ async fn the_slower_of_two_runners_is_told() {
     assert_eq!(lake.ids().await, (0..30).collect::<Vec<_>>());
 }
 
+/// Taking up a log checkpoint reads on in the log: what another runner did is then no conflict any more, and only
+/// the comparison with the last batch keeps it apart.
+#[tokio::test]
+async fn another_runners_commit_that_a_log_checkpoint_brought_along_is_noticed() {
+    let lake = Lake::new();
+    let every_second = serde_json::json!({"delta.checkpointInterval": "2"});
+    lake.write_log(0, &foreign_table(&["domainMetadata"], every_second));
+    let mut slow = lake.open().await;
+    for number in 1..=3 {
+        append(&mut slow, number).await.unwrap();
+    }
+    append(&mut lake.open().await, 4).await.unwrap();
+    slow.settle().await;
+    assert_eq!(slow.table_version(), Some(4), "it has read on");
+    let error = append(&mut slow, 4).await.unwrap_err();
+    assert!(matches!(error, SinkError::Superseded { batch: 4, .. }), "{error}");
+    assert_eq!(lake.ids().await, (0..40).collect::<Vec<_>>());
+}
+
 #[tokio::test]
 async fn two_pipelines_may_create_one_table() {
     let lake = Lake::new();
