@@ -25,10 +25,12 @@ pub(crate) struct Commit {
     /// The batch that must be the last one in the table, 0 for none.
     pub(crate) after: BatchId,
     version: i64,
-    /// For the domain metadata, when the pipeline was told that the table carries the offset.
-    progress: Option<String>,
-    /// Tells the offset log's entry from those of other attempts, when it was told otherwise.
-    fingerprint: Option<i64>,
+    /// Whether the pipeline was told that the table carries the offset.
+    carries_offset: bool,
+    /// For the domain metadata, wherever the table can have it: what it says is never older than the `txn`.
+    progress: String,
+    /// Tells the offset log's entry of this batch from those of other attempts.
+    fingerprint: i64,
     note: String,
     /// `<sink>/<number>`: names this process, and this commit of it.
     pub(crate) run: String,
@@ -84,8 +86,9 @@ impl Commit {
             after,
             version,
             // 63 bits always fit.
-            fingerprint: (!carries_offset).then(|| batch.end.fingerprint().cast_signed()),
-            progress: carries_offset.then(|| to_json(&progress)).transpose()?,
+            fingerprint: batch.end.fingerprint().cast_signed(),
+            carries_offset,
+            progress: to_json(&progress)?,
             note: to_json(&note)?,
             run,
         })
@@ -168,7 +171,7 @@ impl Commit {
                 if let Some(staged) = &self.staged {
                     staged.plan.files_fit(&snapshot)?;
                 }
-                if self.progress.is_some() && !has_domain_metadata(&snapshot) {
+                if self.carries_offset && !has_domain_metadata(&snapshot) {
                     return Err(SinkError::Schema(format!(
                         "the table {} appeared while a micro-batch was at work, and can't carry the offset; \
                          start the pipeline again",
@@ -188,15 +191,14 @@ impl Commit {
 
     fn append(&self, table: &Table, snapshot: SnapshotRef) -> Result<Attempt, KernelError> {
         let (info, schema) = Note::commit_info(&self.note)?;
+        let has_domain = has_domain_metadata(&snapshot);
         let mut builder = snapshot
             .update_table(UpdateTableOperation::StreamingUpdate, ENGINE_INFO, true)
             .with_transaction_id(app_id(&self.pipeline), self.version)
+            .with_transaction_id(end_id(&self.pipeline), self.fingerprint)
             .with_commit_info(info, schema);
-        if let Some(progress) = &self.progress {
-            builder = builder.with_domain_metadata(domain(&self.pipeline), progress);
-        }
-        if let Some(fingerprint) = self.fingerprint {
-            builder = builder.with_transaction_id(end_id(&self.pipeline), fingerprint);
+        if has_domain {
+            builder = builder.with_domain_metadata(domain(&self.pipeline), self.progress.clone());
         }
         if self.staged.is_some() {
             builder = builder.with_blind_append();
@@ -218,12 +220,10 @@ impl Commit {
         let mut builder = creation
             .builder(&table.root)
             .with_transaction_id(app_id(&self.pipeline), self.version)
+            .with_transaction_id(end_id(&self.pipeline), self.fingerprint)
             .with_commit_info(info, schema);
-        if let Some(progress) = &self.progress {
-            builder = builder.with_domain_metadata(domain(&self.pipeline), progress);
-        }
-        if let Some(fingerprint) = self.fingerprint {
-            builder = builder.with_transaction_id(end_id(&self.pipeline), fingerprint);
+        if self.carries_offset {
+            builder = builder.with_domain_metadata(domain(&self.pipeline), self.progress.clone());
         }
         let mut transaction = match builder.build(table.engine.as_ref(), committer()) {
             Ok(transaction) => transaction,

@@ -50,7 +50,8 @@ impl Commit {
         let last = table
             .run(move |table| last_committed(table, &now, &pipeline))
             .await??;
-        if last.is_none_or(|last| last.batch <= self.after) {
+        let found = last.map_or(0, |last| last.batch);
+        if found <= self.after {
             return Ok(None);
         }
         let entries = read_commits(table, since..=version).await?;
@@ -73,13 +74,13 @@ impl Commit {
                 });
             }
         }
-        Err(self.superseded())
+        Err(self.superseded(found))
     }
 
     /// The last batch in the table is not the one that ours follows.
     pub(crate) fn refuse(&self, last: BatchId) -> SinkError {
         if last > self.after {
-            return self.superseded();
+            return self.superseded(last);
         }
         SinkError::Damaged(format!(
             "batch {} was to follow batch {}, but the last one in the table is {last}; \
@@ -88,10 +89,10 @@ impl Commit {
         ))
     }
 
-    fn superseded(&self) -> SinkError {
+    fn superseded(&self, last: BatchId) -> SinkError {
         SinkError::Superseded {
             pipeline: self.pipeline.clone(),
-            batch: self.batch,
+            batch: last,
         }
     }
 }

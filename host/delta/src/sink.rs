@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use arrow_schema::{Schema, SchemaRef};
 use delta_kernel::SnapshotRef;
@@ -18,6 +18,9 @@ use crate::{DeltaOptions, ProgressPlace};
 
 /// Versions between two log checkpoints, where the table does not say another number.
 const CHECKPOINT_INTERVAL: u64 = 100;
+
+/// The longest wait for files that are being removed.
+const MAX_SETTLE: Duration = Duration::from_secs(10);
 
 /// Appends the micro-batches of one pipeline to one Delta table, each exactly once.
 pub struct DeltaSink {
@@ -78,7 +81,12 @@ impl DeltaSink {
         self.settle_checkpoint().await;
         let (busy, mut idle) = std::mem::replace(&mut self.encoders, channel(1));
         drop(busy);
-        while idle.recv().await.is_some() {}
+        let removed = async { while idle.recv().await.is_some() {} };
+        // A store that does not answer must not hold up an end.
+        tokio::select! {
+            () = removed => {}
+            () = self.table.clock.sleep(MAX_SETTLE) => tracing::warn!(table = %self.table.root, "unfinished files stay"),
+        }
     }
 
     async fn settle_checkpoint(&mut self) {
@@ -231,6 +239,8 @@ impl Sink for DeltaSink {
         staged: Option<DeltaStaged>,
         batch: &MicroBatch,
     ) -> Result<CommitReceipt, SinkError> {
+        // What the pipeline was told. A look at the table may change the answer.
+        let carries_offset = self.carries_offset();
         self.adopt_finished_checkpoint().await;
         self.write_checksum_once().await;
         self.commits += 1;
@@ -238,7 +248,7 @@ impl Sink for DeltaSink {
         // Who never asked means that the numbers have no gap.
         let after = self.known.unwrap_or(batch.batch.saturating_sub(1));
         let run = format!("{}/{}", self.id, self.commits);
-        let commit = Commit::new(staged, plan, batch, after, self.carries_offset(), run)?;
+        let commit = Commit::new(staged, plan, batch, after, carries_offset, run)?;
         let done = commit.run(&self.table, &mut self.snapshot).await?;
         self.known = Some(batch.batch);
         // A table that this sink created is known from its beginning.

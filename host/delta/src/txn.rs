@@ -17,8 +17,8 @@ pub(crate) fn app_id(pipeline: &str) -> String {
     format!("sandbar/{pipeline}")
 }
 
-/// The application id whose `txn` version is the fingerprint of the last end offset, where that lies in the offset
-/// log. A name has no slash, so this is no other pipeline's.
+/// The application id whose `txn` version is the fingerprint of the last end offset, for where that lies in the
+/// offset log. A name has no slash, so this is no other pipeline's.
 pub(crate) fn end_id(pipeline: &str) -> String {
     format!("sandbar/{pipeline}/end")
 }

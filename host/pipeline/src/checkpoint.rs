@@ -213,10 +213,11 @@ impl CheckpointLocation {
     pub async fn probe(&self) -> Result<(), CheckpointError> {
         const PROBE: &str = ".sandbar-probe";
         self.put(PROBE, String::new(), PutMode::Overwrite).await?;
-        self.store
-            .delete(&Path::from(PROBE))
-            .await
-            .map_err(|source| self.failed(PROBE, source))
+        match self.store.delete(&Path::from(PROBE)).await {
+            // Somebody else probes too.
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(source) => Err(self.failed(PROBE, source)),
+        }
     }
 
     /// A file's name for messages.

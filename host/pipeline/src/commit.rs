@@ -1,9 +1,12 @@
 use crate::pipeline::{Pipeline, Position};
 use crate::read::StagedRows;
 use crate::{
-    BatchReport, MicroBatch, Offset, OffsetEntry, PipelineError, ReadLimit, Sink, Source, SourceError,
-    StageTimes,
+    BatchReport, CheckpointError, MicroBatch, Offset, OffsetEntry, PipelineError, ReadLimit, Sink, Source,
+    SourceError, StageTimes,
 };
+
+/// Numbers of the offset log that are tried for one batch. Each crash between an entry and its commit takes one.
+const MAX_TAKEN: u64 = 10_000;
 
 impl<S: Source, K: Sink> Pipeline<S, K> {
     /// Commits a micro-batch without rows whose end is `to`, so that the next one starts there.
@@ -55,8 +58,15 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             self.claim_offset_entry(&mut batch).await?;
         }
         let receipt = self.sink.commit(rows.staged, &batch).await?;
-        if logged && let Err(e) = self.checkpoint.prune_entries(batch.batch).await {
-            tracing::warn!(pipeline = %self.options.name, error = %e, "old entries of the offset log stay");
+        if logged {
+            // The next batch prunes too: a location that is slow must not hold up a stop.
+            tokio::select! {
+                biased;
+                () = self.stop.stopped() => {}
+                pruned = self.checkpoint.prune_entries(batch.batch) => if let Err(e) = pruned {
+                    tracing::warn!(pipeline = %self.options.name, error = %e, "old entries of the offset log stay");
+                },
+            }
         }
         times.commit = self.clock.elapsed().saturating_sub(began);
         Ok(BatchReport {
@@ -75,7 +85,8 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
 
     /// Writes the offset log's entry, under the first free number: see [`OffsetEntry`].
     async fn claim_offset_entry(&self, batch: &mut MicroBatch) -> Result<(), PipelineError> {
-        loop {
+        let first = batch.batch;
+        while batch.batch - first < MAX_TAKEN {
             let entry = OffsetEntry {
                 batch: batch.batch,
                 start: batch.start.clone(),
@@ -88,6 +99,16 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             }
             batch.batch += 1;
         }
+        Err(CheckpointError::Location {
+            location: self.checkpoint.to_string(),
+            reason: format!(
+                "offsets/{first} and the {MAX_TAKEN} numbers after it are said to be taken, though batch {} is the \
+                 last one in the table; remove the entries after that one if they are there, or else ask the \
+                 location's keeper why it refuses new ones",
+                first - 1
+            ),
+        }
+        .into())
     }
 
     /// Tells the source. That it can't be told is no failure: the next start tells it again.

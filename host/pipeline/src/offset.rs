@@ -107,7 +107,11 @@ fn feed(hash: &mut Sha256, value: &Value) {
     match value {
         Value::Null => text(b'0', ""),
         Value::Bool(value) => text(b'b', if *value { "1" } else { "0" }),
-        Value::Number(value) => text(b'n', &value.to_string()),
+        // Floats are spelled in many ways.
+        Value::Number(value) => match value.as_f64().filter(|_| value.is_f64()) {
+            Some(float) => text(b'f', &(float + 0.0).to_bits().to_string()),
+            None => text(b'n', &value.to_string()),
+        },
         Value::String(value) => text(b's', value),
         Value::Array(items) => {
             text(b'a', &items.len().to_string());

@@ -48,7 +48,7 @@ pub struct Pipeline<S, K> {
     pub(crate) checkpoint: CheckpointLocation,
     pub(crate) clock: Arc<dyn Clock>,
     progress: Arc<dyn ProgressSink>,
-    stop: StopSignal,
+    pub(crate) stop: StopSignal,
     pub(crate) options: PipelineOptions,
 }
 

@@ -70,7 +70,10 @@ async fn ask(store: &dyn ObjectStore, folder: &Path) -> Result<Answer, Error> {
             remove(store, &path).await;
             return Ok(Answer::Exclusive);
         }
-        Err(e) => return refused(e),
+        Err(e) => {
+            remove(store, &path).await;
+            return refused(e);
+        }
     }
     let again = create().await;
     remove(store, &path).await;

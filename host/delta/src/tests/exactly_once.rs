@@ -107,8 +107,23 @@ async fn the_slower_of_two_runners_is_told() {
     append(&mut fast, 2).await.unwrap();
     append(&mut fast, 3).await.unwrap();
     let error = slow.commit(Some(staged), &batch(2)).await.unwrap_err();
-    assert!(matches!(error, SinkError::Superseded { batch: 2, .. }), "{error}");
+    assert!(matches!(error, SinkError::Superseded { batch: 3, .. }), "{error}");
     assert_eq!(lake.ids().await, (0..30).collect::<Vec<_>>());
+}
+
+/// The table's own record of the end is never older than its `txn`, whatever mode the last commit was made in: with an
+/// expired `txn` an older one would be taken for the last.
+#[tokio::test]
+async fn a_table_that_can_carry_the_offset_does_so_even_where_the_offset_log_is_asked_for() {
+    let lake = Lake::new();
+    append(&mut lake.open().await, 1).await.unwrap();
+    let mut options = lake.options();
+    options.progress = ProgressPlace::Checkpoint;
+    let mut logged = DeltaSink::open(options, &comments()).await.unwrap();
+    assert!(!logged.carries_offset());
+    append(&mut logged, 2).await.unwrap();
+    let last = logged.last_committed().await.unwrap().unwrap();
+    assert_eq!((last.batch, last.end), (2, Some(offset(2))));
 }
 
 /// Taking up a log checkpoint reads on in the log: what another runner did is then no conflict any more, and only

@@ -81,6 +81,8 @@ fn equal_offsets_have_one_fingerprint_and_it_is_the_same_in_every_version() {
     );
     // Tables in the field hold it.
     assert_eq!(print(r#"{"current":20}"#), 758_573_680_552_200_345);
+    assert_eq!(print("-0.0"), print("0.0"));
+    assert_eq!(print("1e16"), print("10000000000000000.0"));
     let different = [
         "null",
         "0",

@@ -33,7 +33,7 @@ pub(super) async fn create(client: &Client, path: &str, content: Bytes) -> Resul
     let taken = sent
         .error_code
         .as_deref()
-        .is_none_or(|code| code.ends_with("ALREADY_EXISTS"));
+        .is_some_and(|code| code.ends_with("ALREADY_EXISTS"));
     let found = client.ask(&Request::file(Method::GET, path)).await;
     match (found, sent.outcome) {
         (Ok(found), _) if ours_may_be_there && found.body == content => Ok(()),

@@ -72,6 +72,9 @@ pub(super) fn page(body: &[u8], folder: &str) -> Result<Page, String> {
     })
 }
 
+/// The longest name in a folder, in bytes. Stores have a bound of about that size for whole paths.
+const MAX_NAME: usize = 1024;
+
 fn entry(raw: RawEntry, folder: &str) -> Result<Entry, String> {
     let foreign = || format!("{:?} does not lie in {folder:?}", shown(&raw.path));
     let below = raw.path.strip_prefix(folder).ok_or_else(foreign)?;
@@ -80,7 +83,10 @@ fn entry(raw: RawEntry, folder: &str) -> Result<Entry, String> {
         true => name.strip_suffix('/').unwrap_or(name),
         false => name,
     };
-    let unfit = matches!(name, "" | "." | "..") || name.contains('/') || name.chars().any(char::is_control);
+    let unfit = matches!(name, "" | "." | "..")
+        || name.len() > MAX_NAME
+        || name.contains('/')
+        || name.chars().any(char::is_control);
     if unfit {
         return Err(foreign());
     }
