@@ -24,6 +24,7 @@ mod error;
 mod folder;
 mod micro_batch;
 mod offset;
+mod passed;
 mod pipeline;
 mod plan;
 mod progress;

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::passed::Passed;
 use crate::plan::{Plan, plan};
 use crate::read::{ReadRows, read_range, read_sequential};
 use crate::retry::Backoff;
@@ -169,6 +170,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
     async fn look(&mut self, position: &mut Position, summary: &mut RunSummary) -> Result<(), Interrupt> {
         let once = self.options.trigger == Trigger::Once;
         let before = summary.batches;
+        let mut passed = Passed::from(&position.offset);
         let up_to = match once {
             true => None,
             false => tokio::select! {
@@ -182,7 +184,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
                 self.progress.nothing_new(&position.offset);
                 return Ok(());
             }
-            let Some((report, told)) = self.micro_batch(position, up_to.as_ref()).await? else {
+            let Some((report, told)) = self.micro_batch(position, up_to.as_ref(), &mut passed).await? else {
                 if summary.batches == before {
                     self.progress.nothing_new(&position.offset);
                 }
@@ -224,6 +226,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         &mut self,
         position: &Position,
         up_to: Option<&Offset>,
+        passed: &mut Passed,
     ) -> Result<Option<(BatchReport, Result<(), PipelineError>)>, Interrupt> {
         let began = self.clock.elapsed();
         let mut backoff = Backoff::new(self.options.retry);
@@ -254,6 +257,13 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
                 .into());
             }
             return Ok(None);
+        }
+        if !passed.by(&rows.end) {
+            return Err(PipelineError::Contract(format!(
+                "it goes back: after {} comes {}, which was passed before",
+                position.offset, rows.end
+            ))
+            .into());
         }
         let end = rows.end.clone();
         let mut report = self.commit(position, rows, up_to, times).await?;
