@@ -9,10 +9,10 @@ use std::process::Command;
 const TARGET: &str = "wasm32-wasip2";
 
 /// Crates of guests, and the names that their components have here.
-const GUESTS: [(&str, &str); 1] = [("sandbar-comments", "comments")];
+const GUESTS: [(&str, &str); 2] = [("sandbar-comments", "comments"), ("sandbar-hostile", "hostile")];
 
 /// What decides about the components, from the root of the workspace.
-const INPUTS: [&str; 8] = [
+const INPUTS: [&str; 10] = [
     "Cargo.toml",
     "Cargo.lock",
     "rust-toolchain.toml",
@@ -21,6 +21,8 @@ const INPUTS: [&str; 8] = [
     "guest/sdk/src",
     "guest/comments/Cargo.toml",
     "guest/comments/src",
+    "guest/hostile/Cargo.toml",
+    "guest/hostile/src",
 ];
 
 fn main() {

@@ -6,6 +6,10 @@
 /// The comments API.
 pub const COMMENTS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/comments.wasm"));
 
+/// The one that misbehaves, for tests. It has no name here, so that no pipeline file can ask for it, and who does not
+/// name this constant does not carry its bytes along.
+pub const HOSTILE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hostile.wasm"));
+
 const BUILTIN: &[(&str, &[u8])] = &[("comments", COMMENTS)];
 
 /// The component of that name, or none.

@@ -1,22 +1,27 @@
 use std::collections::HashMap;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
 use sandbar_pipeline::{Clock, SystemClock};
 use sandbar_sandbox::{ComponentCache, Connector, Sandbox, digest};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 
-use crate::config::PipelineFile;
+use crate::config::{LimitsConfig, PipelineFile};
 use crate::open::OpenPipeline;
 use crate::{Description, RuntimeError};
 
 /// What all pipelines of a process share: the engine, the cache of compiled components, the clock.
 pub struct Host {
-    sandbox: Sandbox,
     cache: Option<ComponentCache>,
     clock: Arc<dyn Clock>,
-    loaded: Mutex<HashMap<String, Arc<Connector>>>,
+    /// One engine for each size of the stack.
+    sandboxes: Mutex<HashMap<u64, Sandbox>>,
+    /// By digest and stack. Each has a cell of its own, so that none waits for a slow one.
+    loaded: Mutex<HashMap<(String, u64), Loaded>>,
 }
+
+type Loaded = Arc<OnceCell<Arc<Connector>>>;
 
 impl Host {
     /// A host with the machine's clock and the user's cache folder.
@@ -24,11 +29,19 @@ impl Host {
     /// # Errors
     /// This machine can't run WebAssembly.
     pub fn new() -> Result<Self, RuntimeError> {
-        let cache = ComponentCache::user_folder().and_then(|folder| ComponentCache::open(&folder));
+        Self::with_cache(ComponentCache::user_folder().as_deref())
+    }
+
+    /// A host that keeps compiled components in this folder, or nowhere.
+    ///
+    /// # Errors
+    /// This machine can't run WebAssembly.
+    pub fn with_cache(folder: Option<&Path>) -> Result<Self, RuntimeError> {
+        let stack = LimitsConfig::default().stack;
         Ok(Self {
-            sandbox: Sandbox::new()?,
-            cache,
+            cache: folder.and_then(ComponentCache::open),
             clock: Arc::new(SystemClock::default()),
+            sandboxes: Mutex::new(HashMap::from([(stack, Sandbox::new(stack)?)])),
             loaded: Mutex::default(),
         })
     }
@@ -38,8 +51,17 @@ impl Host {
     /// # Errors
     /// It is not there, or can't be used: see [`Connector::load`].
     pub async fn load(&self, name: &str, path: Option<&Path>) -> Result<Arc<Connector>, RuntimeError> {
+        self.load_within(name, path, &LimitsConfig::default()).await
+    }
+
+    async fn load_within(
+        &self,
+        name: &str,
+        path: Option<&Path>,
+        limits: &LimitsConfig,
+    ) -> Result<Arc<Connector>, RuntimeError> {
         let bytes: Arc<[u8]> = match path {
-            Some(path) => std::fs::read(path)
+            Some(path) => read_component(path, limits.component_size)
                 .map_err(|source| RuntimeError::ComponentFile {
                     path: path.to_owned(),
                     source,
@@ -52,15 +74,27 @@ impl Host {
                 })?
                 .into(),
         };
-        let digest = digest(&bytes);
-        let mut loaded = self.loaded.lock().await;
-        if let Some(connector) = loaded.get(&digest) {
-            return Ok(connector.clone());
+        let sandbox = self.sandbox(limits.stack).await?;
+        let cell = {
+            let mut loaded = self.loaded.lock().await;
+            loaded.entry((digest(&bytes), limits.stack)).or_default().clone()
+        };
+        let connector = cell.get_or_try_init(|| async {
+            let limits = crate::open::limits(limits);
+            let connector = Connector::load(&sandbox, bytes, name, self.cache.as_ref(), &limits).await?;
+            Ok::<_, RuntimeError>(Arc::new(connector))
+        });
+        connector.await.cloned()
+    }
+
+    async fn sandbox(&self, stack: u64) -> Result<Sandbox, RuntimeError> {
+        let mut sandboxes = self.sandboxes.lock().await;
+        if let Some(sandbox) = sandboxes.get(&stack) {
+            return Ok(sandbox.clone());
         }
-        let connector = Connector::load(&self.sandbox, bytes, name, self.cache.as_ref()).await?;
-        let connector = Arc::new(connector);
-        loaded.insert(digest, connector.clone());
-        Ok(connector)
+        let sandbox = Sandbox::new(stack)?;
+        sandboxes.insert(stack, sandbox.clone());
+        Ok(sandbox)
     }
 
     /// Loads the component that a pipeline file names, and compares it with the file's pin.
@@ -70,7 +104,9 @@ impl Host {
     pub async fn load_for(&self, file: &PipelineFile) -> Result<Arc<Connector>, RuntimeError> {
         let config = &file.config().source;
         let path = file.component_path();
-        let connector = self.load(&config.component, path.as_deref()).await?;
+        let connector = self
+            .load_within(&config.component, path.as_deref(), &config.limits)
+            .await?;
         match &config.digest {
             Some(pin) if *pin != connector.id().digest => Err(file
                 .error_at(
@@ -97,6 +133,17 @@ impl Host {
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {
         self.clock.clone()
     }
+}
+
+/// Reads a component's file, as far as it may be long and one byte more: that tells that it is too long.
+fn read_component(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
+    let file = std::fs::File::open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(std::io::Error::other("it is not a regular file"));
+    }
+    let mut bytes = vec![];
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Checks the options of a file against what the component wants.

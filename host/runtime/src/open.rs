@@ -11,7 +11,7 @@ use sandbar_pipeline::{
 use sandbar_sandbox::{Connector, Credential, Grants, Limits, OpenOptions, SandboxSource};
 
 use crate::conditional_put::Denied;
-use crate::config::{PipelineFile, Progress, SourceConfig};
+use crate::config::{LimitsConfig, PipelineFile, Progress, SourceConfig};
 use crate::host::check_options;
 use crate::location::{CheckpointPlace, TableLocation};
 use crate::{RuntimeError, location};
@@ -260,7 +260,7 @@ pub(crate) fn open_options(file: &PipelineFile) -> Result<OpenOptions, RuntimeEr
         options: source.options.clone().into(),
         grants: Grants::parse(&source.grants.http, source.grants.private_network)?,
         credentials: credentials(file, source)?,
-        limits: limits(source),
+        limits: limits(&source.limits),
     })
 }
 
@@ -282,15 +282,21 @@ fn credentials(file: &PipelineFile, source: &SourceConfig) -> Result<Vec<Credent
         .collect()
 }
 
-fn limits(source: &SourceConfig) -> Limits {
-    let limits = &source.limits;
+/// What a component may use, from the file.
+pub(crate) fn limits(limits: &LimitsConfig) -> Limits {
     Limits {
         memory: limits.memory,
         cpu: limits.cpu,
         deadline: limits.deadline,
         batch: limits.batch,
         response_body: limits.response_body,
+        requests_in_flight: limits.requests_in_flight,
         requests_per_second: limits.requests_per_second,
-        ..Limits::default()
+        handles: limits.handles,
+        log: limits.log,
+        stack: limits.stack,
+        empty_batches: limits.empty_batches,
+        component_size: limits.component_size,
+        compile_time: limits.compile_time,
     }
 }

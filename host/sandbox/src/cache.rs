@@ -10,12 +10,17 @@ use wasmtime::component::Component;
 /// A folder of compiled components, so that a component is compiled once per machine and engine.
 ///
 /// wasmtime trusts a compiled file blindly. So the folder has to belong to this user alone (0700, created so),
-/// each file carries the digest of its content, and what does not fit is compiled again. A cache that
+/// each file carries the digest of its name and content, and what does not fit is compiled again. A cache that
 /// can't be used is no error: it only costs time.
 #[derive(Clone, Debug)]
 pub struct ComponentCache {
     folder: PathBuf,
+    /// Bytes of all files together.
+    most: u64,
 }
+
+/// What the cache may take on the disk. The oldest files make room for new ones.
+const MAX_BYTES: u64 = 1 << 30;
 
 impl ComponentCache {
     /// Uses `folder`, which is created when missing. `None` when it can't be trusted or created.
@@ -38,6 +43,7 @@ impl ComponentCache {
         }
         Some(Self {
             folder: folder.to_owned(),
+            most: MAX_BYTES,
         })
     }
 
@@ -57,12 +63,12 @@ impl ComponentCache {
         let path = self.path(engine, digest);
         let bytes = fs::read(&path).ok()?;
         let (sum, compiled) = bytes.split_at_checked(32)?;
-        if Sha256::digest(compiled).as_slice() != sum {
-            tracing::warn!(file = %path.display(), "a damaged compiled component is ignored");
+        if checksum(&path, compiled) != sum {
+            tracing::warn!(file = %path.display(), "a compiled component that was changed is ignored");
             return None;
         }
         // SAFETY: `compiled` is what `store` got from `Component::serialize`. The folder is writable by this
-        // user alone (checked in `open`), the checksum above excludes damage, and wasmtime itself refuses
+        // user alone (checked in `open`), the checksum above excludes damage and other components' files, and wasmtime itself refuses
         // the output of another version or configuration.
         #[expect(unsafe_code, reason = "the one place that trusts a file as machine code")]
         let component = unsafe { Component::deserialize(engine, compiled) };
@@ -77,6 +83,37 @@ impl ComponentCache {
         if let Err(e) = self.write(&path, component) {
             tracing::debug!(file = %path.display(), error = %e, "the compiled component is not cached");
         }
+        if let Err(e) = self.prune(&path) {
+            tracing::debug!(folder = %self.folder.display(), error = %e, "the cache is not pruned");
+        }
+    }
+
+    /// Removes the oldest files until the rest is small enough. What others are at work on may be gone by then; and
+    /// what is removed is compiled again.
+    fn prune(&self, newest: &Path) -> std::io::Result<()> {
+        let mut files = vec![];
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            if let Ok(meta) = entry.metadata()
+                && meta.is_file()
+                && entry.path() != newest
+            {
+                files.push((meta.modified()?, meta.len(), entry.path()));
+            }
+        }
+        files.sort();
+        let own = fs::metadata(newest).map_or(0, |meta| meta.len());
+        let mut total = files.iter().map(|(_, bytes, _)| bytes).sum::<u64>() + own;
+        for (_, bytes, path) in files {
+            if total <= self.most {
+                break;
+            }
+            match fs::remove_file(&path) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+                _ => total -= bytes,
+            }
+        }
+        Ok(())
     }
 
     fn write(&self, path: &Path, component: &Component) -> std::io::Result<()> {
@@ -85,7 +122,7 @@ impl ComponentCache {
         let mut file = tempfile::Builder::new()
             .prefix(".new-")
             .tempfile_in(&self.folder)?;
-        file.write_all(&Sha256::digest(&compiled))?;
+        file.write_all(&checksum(path, &compiled))?;
         file.write_all(&compiled)?;
         file.persist(path).map_err(|e| e.error)?;
         Ok(())
@@ -100,3 +137,17 @@ impl ComponentCache {
         self.folder.join(format!("{hex}-{:016x}.cwasm", hasher.finish()))
     }
 }
+
+/// Of the name too: another component's file, whole as it is, must not be taken for this one's.
+fn checksum(path: &Path, compiled: &[u8]) -> [u8; 32] {
+    let name = path.file_name().unwrap_or_default();
+    Sha256::new()
+        .chain_update(name.as_encoded_bytes())
+        .chain_update([0])
+        .chain_update(compiled)
+        .finalize()
+        .into()
+}
+
+#[cfg(test)]
+mod tests;

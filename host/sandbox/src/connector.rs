@@ -1,22 +1,21 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use sandbar_pipeline::{CheckpointLocation, ComponentId, SourceError};
 use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, Linker};
 
 use crate::cache::ComponentCache;
+use crate::capability::LogBudget;
 use crate::engine::Sandbox;
 use crate::error::Label;
 use crate::http_client::HttpClient;
 use crate::imports::{Import, check_imports};
 use crate::instance::{HostState, Surroundings, new_store};
 use crate::text::printable;
-use crate::{Grants, Limits, SandboxError, v0_1};
+use crate::{Grants, Limits, SandboxError, options_schema, v0_1};
 
-/// The largest component that is compiled. Compiling is where an attacker gets the most out of a byte.
-const MAX_COMPONENT_BYTES: usize = 64 << 20;
-const COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
+/// The most streams that are taken.
+const MAX_STREAMS: usize = 10_000;
 const TRACK: &str = "sandbar:connector@0.1";
 
 /// A loaded connector: checked, compiled, linked to the capabilities, and asked what it is.
@@ -30,6 +29,7 @@ pub struct Connector {
     id: ComponentId,
     imports: Vec<Import>,
     size: usize,
+    limits: Limits,
 }
 
 /// What a connector says of itself, checked.
@@ -58,7 +58,8 @@ pub struct StreamInfo {
 
 impl Connector {
     /// Checks, compiles (or takes from the cache), links and describes a component. `shown` is its name in
-    /// messages: a path, or the name of a built-in.
+    /// messages: a path, or the name of a built-in. The limits are those of loading,
+    /// and of what it is asked without a pipeline.
     ///
     /// # Errors
     /// The bytes are no component, it imports what no source is given, it does not export the contract, or
@@ -68,24 +69,22 @@ impl Connector {
         bytes: Arc<[u8]>,
         shown: &str,
         cache: Option<&ComponentCache>,
+        limits: &Limits,
     ) -> Result<Self, SandboxError> {
         let digest = digest(&bytes);
         let shown = format!("{shown} ({})", short(&digest));
         let size = bytes.len();
-        let component = compile(sandbox, bytes, &shown, &digest, cache).await?;
+        let component = compile(sandbox, bytes, &shown, &digest, cache, limits).await?;
         let imports = check_imports(sandbox.engine(), &component, &shown)?;
         let mut linker = Linker::<HostState>::new(sandbox.engine());
         let linked = add_wasi(&mut linker)
             .and_then(|()| v0_1::link(&mut linker, &component))
             .map_err(|e| SandboxError::Load {
                 component: shown.clone(),
-                reason: format!(
-                    "it is no source of the track {TRACK}: {}",
-                    printable(&e.root_cause().to_string(), 1 << 10)
-                ),
+                reason: not_of_the_track(&imports, &e),
             })?;
         let label = Label(shown);
-        let mut instance = bare_instance(sandbox, &linked, &label).await?;
+        let mut instance = bare_instance(sandbox, &linked, &label, limits).await?;
         let description = instance.describe().await?;
         let id = ComponentId {
             name: description.name.clone(),
@@ -101,6 +100,7 @@ impl Connector {
             id,
             imports,
             size,
+            limits: limits.clone(),
         })
     }
 
@@ -134,10 +134,16 @@ impl Connector {
     /// # Errors
     /// What the component answers, or that it wanted the network.
     pub async fn discover(&self, options: &serde_json::Value) -> Result<Vec<StreamInfo>, SourceError> {
-        let mut instance = bare_instance(&self.sandbox, &self.linked, &self.label)
+        let mut instance = bare_instance(&self.sandbox, &self.linked, &self.label, &self.limits)
             .await
             .map_err(|e| SourceError::Host(Box::new(e)))?;
-        instance.discover(&options.to_string()).await
+        let streams = instance.discover(&options.to_string()).await?;
+        if streams.len() > MAX_STREAMS {
+            let reason = format!("it gave {} streams; {MAX_STREAMS} are allowed", streams.len());
+            let error = instance.guard.contract("discover", reason);
+            return Err(SourceError::Host(Box::new(error)));
+        }
+        Ok(streams)
     }
 }
 
@@ -159,11 +165,8 @@ impl Description {
         if version.len() > 64 || semver::Version::parse(&version).is_err() {
             return Err(format!("its version {:?} is not SemVer", printable(&version, 80)));
         }
-        let options_schema: serde_json::Value = serde_json::from_str(options_schema)
-            .map_err(|e| format!("its options-schema is not JSON: {e}"))?;
-        if !options_schema.is_object() {
-            return Err("its options-schema is no JSON object".into());
-        }
+        let options_schema =
+            options_schema::parse(options_schema).map_err(|reason| format!("its options-schema {reason}"))?;
         Ok(Self {
             name,
             version,
@@ -188,16 +191,22 @@ async fn compile(
     shown: &str,
     digest: &str,
     cache: Option<&ComponentCache>,
+    limits: &Limits,
 ) -> Result<Component, SandboxError> {
     let failed = |reason: String| SandboxError::Load {
         component: shown.to_owned(),
         reason,
     };
-    if bytes.len() > MAX_COMPONENT_BYTES {
-        return Err(failed(format!(
-            "it has {} bytes; {MAX_COMPONENT_BYTES} are allowed",
-            bytes.len()
-        )));
+    let over = |limit: String, key: &'static str| SandboxError::Limit {
+        component: Label(shown.to_owned()),
+        call: "loading",
+        limit,
+        key,
+    };
+    // Compiling is where an attacker gets the most out of a byte.
+    if bytes.len() as u64 > limits.component_size {
+        let limit = format!("it has more than {} bytes", limits.component_size);
+        return Err(over(limit, "component_size"));
     }
     let (sandbox, digest) = (sandbox.clone(), digest.to_owned());
     let cache = cache.cloned();
@@ -212,14 +221,33 @@ async fn compile(
         }
         Ok::<_, String>(component)
     });
-    match tokio::time::timeout(COMPILE_TIMEOUT, work).await {
+    match tokio::time::timeout(limits.compile_time, work).await {
         Ok(Ok(Ok(component))) => Ok(component),
         Ok(Ok(Err(reason))) => Err(failed(format!(
             "it is no WebAssembly component: {}",
             printable(&reason, 1 << 10)
         ))),
         Ok(Err(e)) => Err(failed(format!("the compiler failed: {e}"))),
-        Err(_) => Err(failed(format!("compiling took longer than {COMPILE_TIMEOUT:?}"))),
+        Err(_) => {
+            let limit = format!("compiling it took longer than {:?}", limits.compile_time);
+            Err(over(limit, "compile_time"))
+        }
+    }
+}
+
+fn not_of_the_track(imports: &[Import], error: &wasmtime::Error) -> String {
+    let reason = printable(&error.root_cause().to_string(), 1 << 10);
+    let (package, _) = TRACK.split_once('@').unwrap_or((TRACK, ""));
+    let other = imports.iter().find_map(|import| {
+        let (interface, version) = import.name.split_once('@')?;
+        let ours = version.starts_with("0.1.");
+        (interface.starts_with(package) && !ours).then_some(version)
+    });
+    match other {
+        Some(version) => {
+            format!("it is made for {package}@{version}, and this host speaks the track {TRACK}")
+        }
+        None => format!("it is no source of the track {TRACK}: {reason}"),
     }
 }
 
@@ -248,12 +276,14 @@ async fn bare_instance(
     sandbox: &Sandbox,
     linked: &v0_1::Linked,
     label: &Label,
+    limits: &Limits,
 ) -> Result<v0_1::Instance, SandboxError> {
-    let limits = Limits::default();
+    let limits = limits.clone();
     let surroundings = Surroundings {
         pipeline: "-".into(),
         client: HttpClient::new(Grants::default(), vec![], &limits)?,
         checkpoint: CheckpointLocation::memory(),
+        log: LogBudget::new(limits.log),
         limits,
     };
     let (store, guard) = new_store(sandbox.engine(), label, &surroundings);

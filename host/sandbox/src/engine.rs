@@ -20,19 +20,25 @@ pub struct Sandbox {
     _ticker: Arc<Ticker>,
 }
 
+/// What a call into the host may use of the same stack, beside the component's own part.
+const HOST_STACK: usize = 1536 << 10;
+
 impl Sandbox {
-    /// Sets up the engine and the thread that interrupts components.
+    /// Sets up the engine and the thread that interrupts components. The stack is a property of the engine;
+    /// `stack` is [`Limits::stack`](crate::Limits::stack).
     ///
     /// # Errors
     /// [`SandboxError::Engine`] where this machine can't run WebAssembly.
-    pub fn new() -> Result<Self, SandboxError> {
+    pub fn new(stack: u64) -> Result<Self, SandboxError> {
+        let stack = usize::try_from(stack).unwrap_or(usize::MAX);
         let mut config = Config::new();
         config
             .epoch_interruption(true)
             .wasm_component_model(true)
             .concurrency_support(false)
             .generate_address_map(false)
-            .max_wasm_stack(512 << 10);
+            .max_wasm_stack(stack)
+            .async_stack_size(stack.saturating_add(HOST_STACK));
         let engine = Engine::new(&config).map_err(|e| SandboxError::Engine(format!("{e:#}")))?;
         let ticker = Arc::new(Ticker::start(&engine)?);
         Ok(Self {

@@ -2,6 +2,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::SandboxError;
+use crate::text::printable;
 
 /// One thing that a component imports, in the component's words and in plain ones.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -43,6 +44,9 @@ const ALLOWED: &[(&str, &str)] = &[
     ("wasi:cli/terminal-stderr", "learn that there is no terminal"),
 ];
 
+/// The longest name that is shown. What a component calls its imports is its own choice.
+const MAX_NAME: usize = 200;
+
 /// What is known of imports that are refused, by prefix.
 const FORBIDDEN: &[(&str, &str)] = &[
     ("wasi:filesystem/", "read and write files"),
@@ -62,12 +66,12 @@ pub(crate) fn check_imports(
         .imports(engine)
         .map(|(name, _)| match plain_words(name) {
             Ok(plain) => Ok(Import {
-                name: name.to_owned(),
+                name: printable(name, MAX_NAME),
                 plain,
             }),
             Err(plain) => Err(SandboxError::ForbiddenImport {
                 component: shown.to_owned(),
-                import: name.to_owned(),
+                import: printable(name, MAX_NAME),
                 plain: plain.to_owned(),
             }),
         })

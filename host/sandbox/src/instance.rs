@@ -8,7 +8,8 @@ use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use crate::capability::{CheckpointCapability, HttpCapability, HttpUsage, LogCapability};
+use crate::capability::{CheckpointCapability, HttpCapability, HttpUsage, LogBudget, LogCapability};
+use crate::clocks::{CoarseMonotonicClock, CoarseWallClock};
 use crate::cpu::{CpuMeter, metered};
 use crate::error::Label;
 use crate::http_client::HttpClient;
@@ -26,6 +27,7 @@ pub(crate) struct Surroundings {
     pub(crate) client: Arc<HttpClient>,
     pub(crate) checkpoint: CheckpointLocation,
     pub(crate) limits: Limits,
+    pub(crate) log: Arc<LogBudget>,
 }
 
 /// The host's side of one instance: everything that its imports can touch.
@@ -47,7 +49,7 @@ pub(crate) struct Guard {
     meter: Arc<CpuMeter>,
     usage: Arc<HttpUsage>,
     violations: Violations,
-    limits: Limits,
+    pub(crate) limits: Limits,
 }
 
 /// A store for one instance, and its guard.
@@ -59,9 +61,11 @@ pub(crate) fn new_store(
     let limits = &surroundings.limits;
     let violations = Violations::default();
     let component: Arc<str> = label.0.as_str().into();
-    let log = LogCapability::new(surroundings.pipeline.clone(), component, limits.log);
+    let log = LogCapability::new(surroundings.pipeline.clone(), component, surroundings.log.clone());
     let wasi = WasiCtxBuilder::new()
         .max_random_size(MAX_RANDOM)
+        .wall_clock(CoarseWallClock)
+        .monotonic_clock(CoarseMonotonicClock::new())
         .stdout(log.lines(Level::INFO))
         .stderr(log.lines(Level::WARN))
         .build();
@@ -139,6 +143,11 @@ impl Guard {
         self.stopped(call, Violation::Contract(reason.into()))
     }
 
+    /// A limit that the host finds exceeded between two calls.
+    pub(crate) fn over(&self, call: &'static str, limit: String, key: &'static str) -> SandboxError {
+        self.stopped(call, Violation::Limit { limit, key })
+    }
+
     /// What the instance used since the last call of this function. `decode` is left to the caller.
     pub(crate) fn take_usage(&self, store: &Store<HostState>) -> SourceUsage {
         let (requests, response_bytes) = self.usage.take();
@@ -187,8 +196,29 @@ impl Guard {
                 },
             );
         }
+        let no_handle = error.chain().any(|e| {
+            let text = e.to_string();
+            text.contains("store handle limit exceeded") || text.contains("resource table has no free keys")
+        });
+        if no_handle {
+            return self.stopped(
+                call,
+                Violation::Limit {
+                    limit: format!("it holds more than {} handles", self.limits.handles),
+                    key: "handles",
+                },
+            );
+        }
+        if matches!(error.downcast_ref(), Some(Trap::StackOverflow)) {
+            return self.stopped(
+                call,
+                Violation::Limit {
+                    limit: format!("it ran out of its stack of {} bytes", self.limits.stack),
+                    key: "stack",
+                },
+            );
+        }
         let reason = match error.downcast_ref::<Trap>() {
-            Some(Trap::StackOverflow) => "it ran out of stack".to_owned(),
             Some(Trap::UnreachableCodeReached) => {
                 "it aborted, as a panic does (its last words are in the log)".to_owned()
             }

@@ -22,8 +22,16 @@ pub struct Limits {
     pub requests_per_second: Option<f64>,
     /// Handles that it may hold, and host resources.
     pub handles: u32,
-    /// Bytes of log messages; further ones are dropped.
+    /// Bytes of log messages of a pipeline in one minute; further ones are dropped.
     pub log: u64,
+    /// Bytes of stack.
+    pub stack: u64,
+    /// Batches without a row, one after the other.
+    pub empty_batches: u32,
+    /// Bytes of the component itself, looked at before it is compiled.
+    pub component_size: u64,
+    /// Time for compiling it.
+    pub compile_time: Duration,
 }
 
 impl Default for Limits {
@@ -36,8 +44,12 @@ impl Default for Limits {
             response_body: 64 << 20,
             requests_in_flight: 32,
             requests_per_second: None,
-            handles: 10_000,
+            handles: 1_000,
             log: 1 << 20,
+            stack: 512 << 10,
+            empty_batches: 1_000,
+            component_size: 64 << 20,
+            compile_time: Duration::from_secs(120),
         }
     }
 }
@@ -65,7 +77,7 @@ impl Violations {
     }
 }
 
-/// Counts memory over all memories of an instance, and keeps tables and instances few.
+/// Counts memory over all memories and tables of an instance, and keeps their number small.
 pub(crate) struct MemoryLimiter {
     most: u64,
     used: u64,
@@ -73,7 +85,8 @@ pub(crate) struct MemoryLimiter {
     violations: Violations,
 }
 
-const MAX_TABLE_ELEMENTS: usize = 1 << 20;
+/// What one element of a table takes on the host.
+const TABLE_ELEMENT: usize = size_of::<usize>();
 
 impl MemoryLimiter {
     pub(crate) fn new(most: u64, violations: Violations) -> Self {
@@ -84,10 +97,8 @@ impl MemoryLimiter {
             violations,
         }
     }
-}
 
-impl ResourceLimiter for MemoryLimiter {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    fn grow(&mut self, current: usize, desired: usize) -> wasmtime::Result<bool> {
         let grown = self.used.saturating_add(desired.saturating_sub(current) as u64);
         if grown > self.most {
             self.violations.note(Violation::Limit {
@@ -100,18 +111,18 @@ impl ResourceLimiter for MemoryLimiter {
         self.peak = self.peak.max(grown);
         Ok(true)
     }
+}
 
-    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        if desired > MAX_TABLE_ELEMENTS {
-            self.violations.note(Violation::Limit {
-                limit: format!(
-                    "it asked for a table of {desired} elements; {MAX_TABLE_ELEMENTS} are allowed"
-                ),
-                key: "memory",
-            });
-            wasmtime::bail!("table limit");
-        }
-        Ok(true)
+impl ResourceLimiter for MemoryLimiter {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        self.grow(current, desired)
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        self.grow(
+            current.saturating_mul(TABLE_ELEMENT),
+            desired.saturating_mul(TABLE_ELEMENT),
+        )
     }
 
     fn instances(&self) -> usize {

@@ -7,6 +7,7 @@ use sandbar_pipeline::{
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::batch::{decode_rows, decode_schema};
+use crate::capability::LogBudget;
 use crate::connector::Connector;
 use crate::cpu::thread_time;
 use crate::http_client::HttpClient;
@@ -46,6 +47,8 @@ pub struct SandboxBatches {
     open: OpenSource,
     batches: Handle,
     schema: SchemaRef,
+    /// Batches without a row since the last one with rows.
+    empty: u32,
 }
 
 struct Opener {
@@ -78,6 +81,7 @@ impl SandboxSource {
                 pipeline: options.pipeline.into(),
                 client,
                 checkpoint,
+                log: LogBudget::new(options.limits.log),
                 limits: options.limits,
             },
             stream: options.stream,
@@ -121,6 +125,7 @@ impl SandboxSource {
             open,
             batches,
             schema: self.schema.clone(),
+            empty: 0,
         }
     }
 }
@@ -219,6 +224,16 @@ impl Batches for SandboxBatches {
         let rows = decode_rows(ipc, &self.schema)
             .map_err(|e| SourceError::Host(Box::new(instance.guard.contract("next", e))))?;
         usage.decode = thread_time().saturating_sub(began);
+        // Each of them is a call within its limits: only here it shows that they lead nowhere.
+        self.empty = match rows.iter().any(|batch| batch.num_rows() > 0) {
+            true => 0,
+            false => self.empty + 1,
+        };
+        if self.empty > instance.guard.limits.empty_batches {
+            let limit = format!("it gave {} batches in a row that hold nothing", self.empty);
+            let error = instance.guard.over("next", limit, "empty_batches");
+            return Err(SourceError::Host(Box::new(error)));
+        }
         Ok(Some(Batch { rows, end, usage }))
     }
 }

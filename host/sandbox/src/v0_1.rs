@@ -46,6 +46,9 @@ type Answer<T> = Result<T, SourceError>;
 
 /// The longest message taken from a component.
 const MAX_MESSAGE: usize = 4 << 10;
+/// The most parts of one range, and what they may take together.
+const MAX_PARTITIONS: usize = 100_000;
+const MAX_PARTITION_BYTES: usize = 16 << 20;
 
 /// Links a component. Fails when it does not export the contract.
 pub(crate) fn link(linker: &mut Linker<HostState>, component: &Component) -> wasmtime::Result<Linked> {
@@ -158,6 +161,15 @@ impl Instance {
     ) -> Answer<Vec<Partition>> {
         let (start, end) = (start.to_string(), end.to_string());
         let texts = call!(self, "partitions", call_partitions, source, &start, &end)?;
+        // Looked at before they are parsed: a value takes many times the room of its text.
+        let bytes = texts.iter().map(String::len).sum::<usize>();
+        if texts.len() > MAX_PARTITIONS || bytes > MAX_PARTITION_BYTES {
+            let reason = format!(
+                "it gave {} partitions of {bytes} bytes; {MAX_PARTITIONS} of {MAX_PARTITION_BYTES} bytes together are allowed",
+                texts.len()
+            );
+            return Err(host_error(self.guard.contract("partitions", reason)));
+        }
         texts
             .iter()
             .map(|text| Partition::parse(text).map_err(|e| host_error(self.guard.contract("partitions", e))))
@@ -194,9 +206,9 @@ impl Instance {
 
     pub(crate) async fn commit(&mut self, source: Handle, end: &Offset) -> Answer<()> {
         let end = end.to_string();
-        self.store.data_mut().checkpoint.in_commit = true;
+        self.store.data_mut().checkpoint.set_in_commit(true);
         let answer = self.commit_allowed(source, &end).await;
-        self.store.data_mut().checkpoint.in_commit = false;
+        self.store.data_mut().checkpoint.set_in_commit(false);
         answer
     }
 

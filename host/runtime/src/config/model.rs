@@ -79,6 +79,20 @@ pub struct LimitsConfig {
     pub requests_per_second: Option<f64>,
     /// Partitions that are read at once.
     pub parallelism: usize,
+    /// Requests in flight at once, over all partitions.
+    pub requests_in_flight: u32,
+    /// Bytes of log messages in one minute; further ones are dropped.
+    pub log: u64,
+    /// Handles that one instance may hold.
+    pub handles: u32,
+    /// Bytes of stack of one instance.
+    pub stack: u64,
+    /// Batches without a row, one after the other.
+    pub empty_batches: u32,
+    /// Bytes of the component.
+    pub component_size: u64,
+    /// Time for compiling the component.
+    pub compile_time: Duration,
 }
 
 impl Default for LimitsConfig {
@@ -91,6 +105,13 @@ impl Default for LimitsConfig {
             batch: 64 << 20,
             requests_per_second: None,
             parallelism: 4,
+            requests_in_flight: 32,
+            log: 1 << 20,
+            handles: 1_000,
+            stack: 512 << 10,
+            empty_batches: 1_000,
+            component_size: 64 << 20,
+            compile_time: Duration::from_secs(120),
         }
     }
 }

@@ -9,6 +9,8 @@ use serde_json::Value;
 use super::error::Mistake;
 use super::{ConfigError, PipelineFile, value};
 
+/// What one compiled pattern may take. A component may have a hundred.
+const PATTERN_BYTES: usize = 1 << 20;
 const OPTIONS: &str = "/source/options";
 
 impl PipelineFile {
@@ -17,7 +19,7 @@ impl PipelineFile {
         // Schemas come from components, which nobody has to trust: no pattern may take exponential time, and
         // nothing is fetched.
         let compiled = jsonschema::draft202012::options()
-            .with_pattern_options(PatternOptions::regex())
+            .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES))
             .build(schema);
         let validator = match compiled {
             Ok(validator) => validator,

@@ -176,6 +176,21 @@ fn limits(mut section: Section<'_>) -> LimitsConfig {
         parallelism: section
             .read("parallelism", value::count)
             .unwrap_or(default.parallelism),
+        requests_in_flight: section
+            .read("requests_in_flight", value::count)
+            .unwrap_or(default.requests_in_flight),
+        log: section.read("log", value::size).unwrap_or(default.log),
+        handles: section.read("handles", value::count).unwrap_or(default.handles),
+        stack: section.read("stack", value::stack).unwrap_or(default.stack),
+        empty_batches: section
+            .read("empty_batches", value::count)
+            .unwrap_or(default.empty_batches),
+        component_size: section
+            .read("component_size", value::size)
+            .unwrap_or(default.component_size),
+        compile_time: section
+            .read("compile_time", value::duration)
+            .unwrap_or(default.compile_time),
     };
     section.finish();
     limits

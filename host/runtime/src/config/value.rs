@@ -118,6 +118,19 @@ pub(super) fn size(value: &DeValue<'_>) -> Result<u64, Refusal> {
     }
 }
 
+/// Bytes of stack. An engine is set up with it.
+pub(super) fn stack(value: &DeValue<'_>) -> Result<u64, Refusal> {
+    const BOUNDS: std::ops::RangeInclusive<u64> = 64 << 10..=64 << 20;
+    let bytes = size(value)?;
+    match BOUNDS.contains(&bytes) {
+        true => Ok(bytes),
+        false => Err(Refusal::new(
+            format!("can't be {}", ByteSize(bytes).display().iec()),
+            "write a size from \"64KiB\" to \"64MiB\"",
+        )),
+    }
+}
+
 /// A time span that is longer than nothing.
 pub(super) fn duration(value: &DeValue<'_>) -> Result<Duration, Refusal> {
     const REMEDY: &str = "write a time with its unit, such as \"10s\" or \"200ms\"";

@@ -5,8 +5,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, COOKIE, USER_AGENT};
-use http::{HeaderValue, Request, Response};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, EXPECT, TE, TRAILER, USER_AGENT};
+use http::{HeaderName, HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -22,6 +22,9 @@ use crate::policy::shown;
 
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(30);
 const BETWEEN_BYTES_TIMEOUT: Duration = Duration::from_secs(30);
+/// What says where a message ends, beside what wasmtime knows of. On a connection that requests share, whoever says it
+/// could put the end of one request before the next.
+const FRAMING: [HeaderName; 4] = [CONTENT_LENGTH, EXPECT, TE, TRAILER];
 
 type Outcome = Result<
     (
@@ -71,6 +74,7 @@ impl WasiHttpHooks for HttpCapability {
     /// Headers that belong to the host: connection control, and credentials where it adds them.
     fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
         let mut forbidden = DEFAULT_FORBIDDEN_HEADERS.to_vec();
+        forbidden.extend(FRAMING);
         if !self.client.credentials().is_empty() {
             forbidden.extend([AUTHORIZATION, COOKIE]);
             forbidden.extend(self.client.credentials().iter().map(|c| c.name().clone()));

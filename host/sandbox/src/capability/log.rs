@@ -1,16 +1,74 @@
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::AsyncWrite;
+use tokio::time::Instant;
 use tracing::Level;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
 use crate::text::printable;
 
 const MAX_MESSAGE: usize = 8 << 10;
+/// What a message costs beside its bytes: short ones fill a log too.
+const LINE: u64 = 32;
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// How much the instances of one pipeline may still log. Were it counted for each instance, a source with many
+/// partitions could log without end.
+#[derive(Debug)]
+pub(crate) struct LogBudget {
+    most: u64,
+    period: Mutex<Period>,
+}
+
+#[derive(Debug)]
+struct Period {
+    began: Instant,
+    left: u64,
+}
+
+/// What becomes of a message.
+#[derive(Debug, PartialEq, Eq)]
+enum Room {
+    Enough,
+    /// This message still, and a word that others follow which are dropped.
+    Last,
+    None,
+}
+
+impl LogBudget {
+    /// Room for so many bytes in every minute.
+    pub(crate) fn new(most: u64) -> Arc<Self> {
+        let period = Period {
+            began: Instant::now(),
+            left: most,
+        };
+        Arc::new(Self {
+            most,
+            period: Mutex::new(period),
+        })
+    }
+
+    fn take(&self, bytes: usize, now: Instant) -> Room {
+        let mut period = self.period.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.saturating_duration_since(period.began) >= PERIOD {
+            *period = Period {
+                began: now,
+                left: self.most,
+            };
+        }
+        let before = period.left;
+        period.left = before.saturating_sub(bytes as u64 + LINE);
+        match (before, period.left) {
+            (0, _) => Room::None,
+            (_, 0) => Room::Last,
+            _ => Room::Enough,
+        }
+    }
+}
 
 /// Messages of one instance on their way into the host's log. What is over the limit is dropped, once with
 /// a word about it.
@@ -18,28 +76,24 @@ const MAX_MESSAGE: usize = 8 << 10;
 pub(crate) struct LogCapability {
     pipeline: Arc<str>,
     component: Arc<str>,
-    left: Arc<AtomicU64>,
+    budget: Arc<LogBudget>,
 }
 
 impl LogCapability {
-    pub(crate) fn new(pipeline: Arc<str>, component: Arc<str>, bytes: u64) -> Self {
+    pub(crate) fn new(pipeline: Arc<str>, component: Arc<str>, budget: Arc<LogBudget>) -> Self {
         Self {
             pipeline,
             component,
-            left: Arc::new(AtomicU64::new(bytes)),
+            budget,
         }
     }
 
     pub(crate) fn log(&self, level: Level, message: &str) {
         let message = printable(message, MAX_MESSAGE);
-        // Short messages cost too: each line has a price beside its bytes.
-        let cost = message.len() as u64 + 32;
-        let left = self
-            .left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                (left > 0).then(|| left.saturating_sub(cost))
-            });
-        let Ok(left) = left else { return };
+        let room = self.budget.take(message.len(), Instant::now());
+        if room == Room::None {
+            return;
+        }
         let (pipeline, component) = (&*self.pipeline, &*self.component);
         match level {
             Level::ERROR => tracing::error!(target: "sandbar::component", pipeline, component, "{message}"),
@@ -48,8 +102,12 @@ impl LogCapability {
             Level::DEBUG => tracing::debug!(target: "sandbar::component", pipeline, component, "{message}"),
             Level::TRACE => tracing::trace!(target: "sandbar::component", pipeline, component, "{message}"),
         }
-        if left <= cost {
-            tracing::warn!(target: "sandbar::component", pipeline, component, "further messages are dropped: the log limit is reached");
+        if room == Room::Last {
+            tracing::warn!(
+                target: "sandbar::component", pipeline, component,
+                "further messages are dropped: more than {} bytes in a minute; raise `log` under [source.limits] if that is too little",
+                self.budget.most
+            );
         }
     }
 
@@ -124,5 +182,28 @@ impl AsyncWrite for LineWriter {
 impl Drop for LineWriter {
     fn drop(&mut self) {
         self.flush_line();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipeline_has_room_for_so_much_in_a_minute_whatever_its_instances() {
+        let budget = LogBudget::new(1_000);
+        let now = Instant::now();
+        let said: Vec<_> = (0..12).map(|_| budget.take(100, now)).collect();
+        assert_eq!(said.iter().filter(|room| **room == Room::Enough).count(), 7);
+        assert_eq!(said.iter().filter(|room| **room == Room::Last).count(), 1);
+        assert_eq!(said[8..], [Room::None, Room::None, Room::None, Room::None]);
+        let later = now + PERIOD * 2;
+        assert_eq!(budget.take(100, later), Room::Enough);
+        assert_eq!(
+            budget.take(2_000, later),
+            Room::Last,
+            "one message that is too long is the last"
+        );
+        assert_eq!(budget.take(0, later), Room::None);
     }
 }

@@ -6,4 +6,4 @@ mod log;
 
 pub(crate) use checkpoint::CheckpointCapability;
 pub(crate) use http::{HttpCapability, HttpUsage};
-pub(crate) use log::LogCapability;
+pub(crate) use log::{LogBudget, LogCapability};

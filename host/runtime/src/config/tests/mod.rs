@@ -1,4 +1,5 @@
 mod file;
+mod limits;
 mod mistakes;
 mod options;
 

@@ -1,0 +1,106 @@
+//! What can be done in any function.
+
+use std::hint::black_box;
+
+use wasip2::clocks::{monotonic_clock, wall_clock};
+use wasip2::http::types::Fields;
+
+use crate::component::Opened;
+use crate::component::generated::exports::sandbar::connector::connector::Source;
+use crate::component::generated::sandbar::connector::log;
+use crate::component::generated::sandbar::connector::types::{Error, Unavailable};
+use crate::{Mode, Options, request};
+
+const HOUR: u64 = 3_600_000_000_000;
+
+/// Misbehaves, if the mode is one of those that can anywhere.
+pub(crate) fn harm(mode: Mode, options: Option<&Options>) -> Result<(), Error> {
+    let size = options.map_or(0, |options| options.size) as usize;
+    match mode {
+        Mode::Spin => {
+            let mut round = 0_u64;
+            loop {
+                round = black_box(round.wrapping_add(1));
+            }
+        }
+        Mode::WatchClock => {
+            let began = monotonic_clock::now();
+            while monotonic_clock::now() - began < HOUR {
+                black_box(wall_clock::now());
+            }
+        }
+        Mode::Sleep => monotonic_clock::subscribe_duration(HOUR).block(),
+        Mode::Allocate => {
+            let mut kept = vec![];
+            loop {
+                kept.push(vec![1_u8; 1 << 20]);
+                black_box(&kept);
+            }
+        }
+        Mode::Recurse => {
+            black_box(deeper(0));
+        }
+        #[allow(clippy::panic)]
+        Mode::Panic => panic!("its last words"),
+        Mode::Exit => std::process::exit(0),
+        Mode::Environment => {
+            let (variables, arguments) = (std::env::vars().count(), std::env::args().count());
+            let mut input = String::new();
+            let read = std::io::stdin().read_line(&mut input).unwrap_or_default();
+            let found = format!("{variables} variables, {arguments} arguments, {read} bytes of input");
+            return Err(Error::Internal(found));
+        }
+        Mode::HostHandles => {
+            let mut kept = vec![];
+            loop {
+                kept.push(Fields::new());
+            }
+        }
+        Mode::OwnHandles => {
+            let mut kept = vec![];
+            loop {
+                kept.push(Source::new(Opened::of(options)));
+            }
+        }
+        Mode::Random => {
+            black_box(wasip2::random::random::get_random_bytes(u64::MAX));
+        }
+        Mode::Log => loop {
+            log::log(log::Level::Error, &"spam ".repeat(100));
+        },
+        Mode::Print => loop {
+            println!("{}", "spam ".repeat(100));
+            eprintln!("{}", "spam ".repeat(100));
+        },
+        Mode::HugeError => return Err(Error::Internal("x".repeat(size))),
+        Mode::ForgedError => {
+            let text = "\u{1b}[2J\u{9b}31m\r\n2026-01-01T00:00:00Z  INFO all is well\n";
+            return Err(Error::Internal(text.to_owned()));
+        }
+        Mode::Unavailable => {
+            return Err(Error::Unavailable(Unavailable {
+                message: "later".to_owned(),
+                retry_after_ms: Some(u64::MAX),
+            }));
+        }
+        Mode::OtherHost
+        | Mode::OddAddress
+        | Mode::OtherPath
+        | Mode::OtherMethod
+        | Mode::HeaderInjection
+        | Mode::Smuggling => {
+            if let Some(options) = options {
+                return request::send(&options.request).map_err(Error::Internal);
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn deeper(depth: u64) -> u64 {
+    match depth {
+        u64::MAX => 0,
+        _ => black_box(deeper(black_box(depth + 1))).wrapping_add(1),
+    }
+}
