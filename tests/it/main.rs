@@ -44,6 +44,8 @@ mod file_steps;
 mod flaws;
 /// Tables and checkpoint locations that earlier versions left.
 mod golden;
+/// Components that mean harm, beside pipelines that do not.
+mod hostile;
 /// SIGKILL and SIGTERM at random moments.
 mod kill;
 /// Notes and entries that a power cut left half written.

@@ -1,0 +1,382 @@
+//! What each mode of the hostile component is given, and how it ends.
+
+use sandbar_harness::ScriptedApi;
+use sandbar_hostile::{Asked, Call, Mode};
+
+use super::ipc::{self, Header};
+use super::world::{End, hex, hostile, toml};
+use crate::support::Settings;
+
+/// One run of a mode.
+pub(super) struct Case {
+    pub(super) settings: Settings,
+    pub(super) end: End,
+    pub(super) says: String,
+    /// Rows that are in the table nevertheless.
+    pub(super) rows: u64,
+}
+
+/// The cases of a mode. A new mode does not compile until it has some.
+pub(super) fn cases(mode: Mode, api: &ScriptedApi, other: &ScriptedApi) -> Vec<Case> {
+    let case = |at: Call, end: End, says: &str| Case {
+        settings: hostile(api, mode, at),
+        end,
+        says: says.to_owned(),
+        rows: 0,
+    };
+    let everywhere = |end: End, says: &str| {
+        let calls = [Call::Schema, Call::LatestOffset, Call::Next];
+        calls.map(|at| case(at, end.clone(), says)).into()
+    };
+    let one = |end: End, says: &str| vec![case(Call::LatestOffset, end, says)];
+    let rows = |bytes: Vec<u8>, says: &str| {
+        let mut case = case(Call::Next, End::Contract, says);
+        case.set("source.options.rows", &format!("[{}]", hex(&bytes)));
+        case
+    };
+    let text = |bytes: Vec<u8>, says: &str| {
+        let mut case = rows(bytes, says);
+        case.set("source.options.schema", &hex(&ipc::schema(&ipc::text_schema())));
+        case
+    };
+    let schema = |bytes: Vec<u8>, says: &str| {
+        let mut case = case(Call::Schema, End::Contract, says);
+        case.set("source.options.schema", &hex(&bytes));
+        vec![case]
+    };
+    let empty = || {
+        let none = ipc::rows().slice(0, 0);
+        format!("[{}]", hex(&ipc::stream(&none)))
+    };
+    let asks = |asked: Asked, end: End, says: &str| {
+        let mut case = case(Call::LatestOffset, end, says);
+        case.set("source.options.request", &toml(&asked));
+        case
+    };
+    let host = |api: &ScriptedApi| api.origin().trim_start_matches("http://").to_owned();
+    let get = |path: &str| Asked {
+        authority: host(api),
+        path: path.to_owned(),
+        ..Asked::default()
+    };
+    let whole = ipc::stream(&ipc::rows());
+    match mode {
+        Mode::Healthy => {
+            let case = case(Call::Next, End::Done, "");
+            vec![Case { rows: 3, ..case }]
+        }
+        Mode::Spin => everywhere(End::Limit("cpu"), "it computed for more than 150ms"),
+        Mode::WatchClock => one(End::Limit("cpu"), "it computed for more than 150ms"),
+        Mode::Sleep => one(End::Limit("deadline"), "it took longer than 300ms")
+            .into_iter()
+            .map(|case| case.with("source.limits.deadline", "'300ms'"))
+            .collect(),
+        Mode::Allocate => everywhere(End::Limit("memory"), "bytes of memory and may have 33554432"),
+        Mode::Recurse => everywhere(End::Limit("stack"), "it ran out of its stack of 524288 bytes"),
+        Mode::Panic => {
+            let calls = [
+                (Call::Open, "open", 0),
+                (Call::Schema, "schema", 0),
+                (Call::InitialOffset, "initial-offset", 0),
+                (Call::LatestOffset, "latest-offset", 0),
+                (Call::Partitions, "partitions", 0),
+                (Call::Read, "read", 0),
+                (Call::Next, "next", 0),
+                // By then the rows are in the table for good.
+                (Call::Commit, "commit", 3),
+            ];
+            let trap = |(at, name, rows)| Case {
+                rows,
+                ..case(
+                    at,
+                    End::Trap,
+                    &format!("failed in {name}: it aborted, as a panic does"),
+                )
+            };
+            calls.map(trap).into()
+        }
+        Mode::Exit => everywhere(End::Trap, "failed in "),
+        Mode::Environment => one(End::Answer, "0 variables, 0 arguments, 0 bytes of input"),
+        Mode::HostHandles | Mode::OwnHandles => one(End::Limit("handles"), "it holds more than 1000 handles"),
+        Mode::Random => one(End::Trap, "failed in latest-offset"),
+        Mode::Log | Mode::Print => one(End::Limit("cpu"), "it computed for more than"),
+        Mode::HugeOffset => {
+            let sized = |size: &str, end, says| case(Call::Next, end, says).with("source.options.size", size);
+            vec![
+                sized("2_000_000", End::Contract, "1048576 are allowed"),
+                sized(
+                    "5_000_000",
+                    End::Limit("batch"),
+                    "it handed over more than 4194304 bytes at once",
+                ),
+            ]
+        }
+        Mode::HugeError => {
+            let sized =
+                |size: &str, end, says| case(Call::LatestOffset, end, says).with("source.options.size", size);
+            vec![
+                sized("1_000_000", End::Answer, "xxxx…"),
+                sized(
+                    "5_000_000",
+                    End::Limit("batch"),
+                    "it handed over more than 4194304 bytes at once",
+                ),
+            ]
+        }
+        Mode::ForgedError => one(
+            End::Answer,
+            "\u{fffd}[2J\u{fffd}31m\u{fffd}\u{fffd}2026-01-01T00:00:00Z",
+        ),
+        Mode::ManyPartitions => {
+            let sized = |size: &str, end, says| {
+                let case = case(Call::Next, end, says).with("source.options.size", size);
+                case.with("source.limits.batch", "'64MiB'")
+            };
+            vec![sized(
+                "100_001",
+                End::Contract,
+                "100000 of 16777216 bytes together are allowed",
+            )]
+        }
+        Mode::HugePartitions => {
+            let case = case(Call::Next, End::Contract, "it gave 32 partitions of");
+            let case = case.with("source.options.size", "1_000_000");
+            vec![
+                case.with("source.limits.batch", "'64MiB'")
+                    .with("source.limits.memory", "'256MiB'"),
+            ]
+        }
+        // Nothing but `inspect` asks for streams: see the test of its own.
+        Mode::ManyStreams => vec![],
+        Mode::Unavailable => one(End::Answer, "later (gave up after 3 attempts)"),
+        Mode::OffsetNoJson => one(End::Contract, "initial-offset: offset is not JSON"),
+        Mode::OffsetDeep => one(End::Contract, "101 nested levels; 100 are allowed"),
+        Mode::PartitionNoJson => one(End::Contract, "partitions: partition is not JSON"),
+        Mode::OffsetBack => {
+            let case = case(Call::Next, End::Protocol, "it goes back: after 1 comes 0");
+            vec![Case { rows: 3, ..case }]
+        }
+        Mode::OffsetStays => one(End::Protocol, "stays at 0, although it gave 1 before"),
+        Mode::EmptyBatches | Mode::EmptySteps => {
+            let case = case(
+                Call::Commit,
+                End::Limit("empty_batches"),
+                "it gave 51 batches in a row that hold nothing",
+            );
+            vec![case.with("source.options.rows", &empty())]
+        }
+        Mode::StuckSteps => one(
+            End::Protocol,
+            "it read 3 rows but its end offset is the start offset 0",
+        )
+        .into_iter()
+        .map(Case::in_steps)
+        .collect(),
+        Mode::NoEnd => one(End::Protocol, "a batch of read-from has no end offset")
+            .into_iter()
+            .map(Case::in_steps)
+            .collect(),
+        Mode::EndlessRows => vec![case(Call::Commit, End::Protocol, "has more than the 10 rows")],
+        Mode::OtherSchema => vec![rows(
+            ipc::stream(&ipc::views().slice(0, 1)),
+            "the batch has the columns (text Utf8View not null), but the declared schema is (id Int32 not null, name Utf8",
+        )],
+        Mode::Compressed => {
+            let header = Header {
+                compressed: true,
+                ..Header::honest()
+            };
+            vec![text(
+                ipc::crafted(&header, &ipc::BODY),
+                "compressed bodies are not taken",
+            )]
+        }
+        Mode::WrongOffsets => {
+            let honest = Header::honest();
+            let wrong = [[0, 200, 2], [2, 1, 0], [0, 1, 3]];
+            wrong
+                .map(|offsets| text(ipc::crafted(&honest, &ipc::body(offsets)), "next: "))
+                .into()
+        }
+        Mode::WrongLengths => {
+            let honest = Header::honest();
+            let with = |change: fn(&mut Header)| {
+                let mut header = honest.clone();
+                change(&mut header);
+                ipc::crafted(&header, &ipc::BODY)
+            };
+            vec![
+                text(
+                    with(|h| h.buffers[2].1 = 1 << 40),
+                    "a buffer of 1099511627776 bytes at 16 in a body of 24 bytes",
+                ),
+                text(with(|h| h.buffers[1].0 = -1), "a buffer of 12 bytes at -1"),
+                text(
+                    with(|h| h.buffers[1] = (i64::MAX, i64::MAX)),
+                    "a buffer of 9223372036854775807 bytes",
+                ),
+                text(
+                    with(|h| h.nodes[0].0 = 1 << 50),
+                    "a column of 1125899906842624 values",
+                ),
+                text(with(|h| h.nodes[0].1 = 3), "a column of 2 values, 3 of them null"),
+                text(with(|h| h.rows = 1 << 50), "a batch of 1125899906842624 rows"),
+                text(with(|h| h.rows = -1), "a batch of -1 rows"),
+                text(with(|h| h.rows = 1), "next: "),
+                text(with(|h| h.nodes.clear()), "next: "),
+                text(with(|h| h.buffers.clear()), "next: "),
+            ]
+        }
+        Mode::Dictionary => vec![rows(ipc::stream(&ipc::words()), "dictionaries are not taken")],
+        Mode::DictionarySchema => schema(
+            ipc::schema(&ipc::words().schema()),
+            "which is not taken; send plain values",
+        ),
+        Mode::DeepSchema => {
+            let levels = |levels| schema(ipc::schema(&ipc::nested(levels)), "schema: ").remove(0);
+            vec![levels(16), levels(40)]
+        }
+        Mode::WideSchema => schema(ipc::schema(&ipc::wide(5_000)), "schema: "),
+        Mode::SharedSchema => schema(ipc::shared_schema(), "a message is damaged"),
+        Mode::TrailingBytes => {
+            let mut trailing = whole;
+            trailing.extend(*b"trailing");
+            vec![rows(trailing, "8 bytes follow the end of the stream")]
+        }
+        Mode::CutRows => {
+            let cuts = [4, whole.len() / 2, whole.len() - 12];
+            cuts.map(|cut| rows(whole[..cut].to_vec(), "next: ")).into()
+        }
+        Mode::NoArrow => vec![
+            rows(
+                b"<html>502 Bad Gateway</html>".to_vec(),
+                "it is not an Arrow IPC stream",
+            ),
+            rows(vec![], "it is cut off"),
+        ],
+        Mode::Views => {
+            vec![rows(
+                ipc::stream(&ipc::views()),
+                "its views show 1000000000 bytes",
+            )]
+        }
+        Mode::OtherHost => vec![asks(
+            Asked {
+                authority: host(other),
+                path: "/comments".into(),
+                ..Asked::default()
+            },
+            End::Refused,
+            "was refused GET http://127.0.0.1:",
+        )],
+        Mode::OddAddress => {
+            let port = host(other).rsplit(':').next().unwrap().to_owned();
+            let spelled = [
+                "0x7f.1",
+                "2130706433",
+                "127.1",
+                "0177.0.0.1",
+                "[::ffff:127.0.0.1]",
+                "[::ffff:7f00:1]",
+                "127.0.0.1.",
+            ];
+            let to = |address: &str| {
+                let asked = Asked {
+                    authority: format!("{address}:{port}"),
+                    path: "/comments".into(),
+                    ..Asked::default()
+                };
+                asks(asked, End::Refused, "was refused GET ")
+            };
+            spelled.map(to).into()
+        }
+        Mode::OtherPath => {
+            let below = format!("['{}']", api.url());
+            let to = |path: &str, end, says| asks(get(path), end, says).with("source.grants.http", &below);
+            vec![
+                to("/admin", End::Refused, "/admin"),
+                to("/comments/../admin", End::Refused, "/admin"),
+                to("/comments/%2e%2e/admin", End::Refused, "/admin"),
+                to("/commentsandmore", End::Refused, "/commentsandmore"),
+                to("//evil.example/comments", End::Refused, "was refused GET "),
+            ]
+        }
+        Mode::OtherMethod => ["POST", "DELETE", "CONNECT", "TRACE"]
+            .map(|method| {
+                let asked = Asked {
+                    method: method.into(),
+                    ..get("/comments")
+                };
+                asks(asked, End::Refused, &format!("was refused {method} "))
+            })
+            .into(),
+        Mode::HeaderInjection => ["1\r\nx-evil: 1", "1\nx-evil: 1", "1\0"]
+            .map(|value| {
+                let headers = vec![("x-a".to_owned(), value.to_owned())];
+                asks(
+                    Asked {
+                        headers,
+                        ..get("/comments?_limit=1")
+                    },
+                    End::Answer,
+                    "InvalidSyntax",
+                )
+            })
+            .into(),
+        Mode::Smuggling => [
+            "host",
+            "transfer-encoding",
+            "content-length",
+            "connection",
+            "upgrade",
+            "te",
+            "trailer",
+            "expect",
+        ]
+        .map(|name| {
+            let headers = vec![(name.to_owned(), "5".to_owned())];
+            let says = format!("header {name:?}: HeaderError::Forbidden");
+            asks(
+                Asked {
+                    headers,
+                    ..get("/comments?_limit=1")
+                },
+                End::Answer,
+                &says,
+            )
+        })
+        .into(),
+        Mode::SaveOutside => one(End::Contract, "checkpoint.save is allowed inside commit only"),
+        // That a note can't be kept is no failure: the table knows.
+        Mode::SaveHuge | Mode::SaveNoJson => {
+            let case = case(Call::Next, End::Done, "").with("source.limits.batch", "'64MiB'");
+            let case = case.with("source.options.size", "10_000_000");
+            let case = case.with("source.limits.memory", "'256MiB'");
+            vec![Case { rows: 3, ..case }]
+        }
+        Mode::SaveForever => {
+            let case = case(
+                Call::Next,
+                End::Contract,
+                "it saved more than 16 notes in one commit",
+            );
+            vec![Case { rows: 3, ..case }]
+        }
+    }
+}
+
+impl Case {
+    fn set(&mut self, key: &str, value: &str) {
+        self.settings = self.settings.clone().set(key, value);
+    }
+
+    fn with(mut self, key: &str, value: &str) -> Self {
+        self.set(key, value);
+        self
+    }
+
+    /// For modes without ranges, where `latest-offset` has nothing to do.
+    fn in_steps(self) -> Self {
+        self.with("source.options.at", "'commit'")
+    }
+}

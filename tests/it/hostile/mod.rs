@@ -1,0 +1,12 @@
+//! Components that mean harm, each beside a pipeline of the same process that does not: every one ends in an error that
+//! says what it did, leaves no row behind that it should not, and harms nobody.
+
+mod cases;
+mod fuzz;
+mod ipc;
+mod limits;
+mod loading;
+mod modes;
+mod program;
+mod tampered;
+mod world;

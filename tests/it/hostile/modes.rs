@@ -1,0 +1,87 @@
+//! Every mode of the hostile component, each beside a healthy pipeline.
+
+use sandbar_components::builtin_names;
+use sandbar_harness::ScriptedApi;
+use sandbar_hostile::Mode;
+
+use super::cases::cases;
+use super::world::{World, toml};
+use crate::support::say;
+
+/// Every mode whose number leaves this rest, so that several tests share them.
+fn contain(part: usize, parts: usize) {
+    let (world, other) = (World::new(), ScriptedApi::start(5));
+    let mut cases_run = 0;
+    let modes: Vec<_> = Mode::ALL.iter().skip(part).step_by(parts).collect();
+    for mode in &modes {
+        for (number, case) in cases(**mode, &world.api, &other).into_iter().enumerate() {
+            let name = format!("{}-{number}", toml(mode).trim_matches(['"', '\'']));
+            world.contains(&name, &case.settings, &case.end, &case.says, case.rows);
+            if matches!(mode, Mode::SaveHuge | Mode::SaveNoJson | Mode::SaveOutside) {
+                let notes = world.work.files_in(&format!("lake/_checkpoints/{name}"));
+                assert_eq!(notes, [] as [std::path::PathBuf; 0], "{name}: no note is kept");
+            }
+            cases_run += 1;
+        }
+    }
+    assert!(other.requests().is_empty(), "{:?}", other.requests());
+    for request in world.api.requests() {
+        assert!(request.path.starts_with("/comments"), "{request:?}");
+        for name in [
+            "x-evil",
+            "transfer-encoding",
+            "content-length",
+            "upgrade",
+            "te",
+            "trailer",
+            "expect",
+        ] {
+            assert_eq!(request.header(name), None, "{request:?}");
+        }
+    }
+    say(&format!(
+        "contained {} modes in {cases_run} cases (part {part} of {parts})",
+        modes.len()
+    ));
+}
+
+#[test]
+fn every_mode_is_contained_first_part() {
+    contain(0, 3);
+}
+
+#[test]
+fn every_mode_is_contained_second_part() {
+    contain(1, 3);
+}
+
+#[test]
+fn every_mode_is_contained_third_part() {
+    contain(2, 3);
+}
+
+#[test]
+fn streams_without_end_are_refused() {
+    let world = World::new();
+    let options = |size: u64| serde_json::json!({"mode": "many-streams", "at": "open", "size": size});
+    assert_eq!(world.discover(&options(10_000)).unwrap(), 10_000);
+    let error = world.discover(&options(10_001)).unwrap_err().to_string();
+    assert!(
+        error.contains("it gave 10001 streams; 10000 are allowed"),
+        "{error}"
+    );
+}
+
+#[test]
+fn no_pipeline_file_can_ask_for_the_hostile_component() {
+    assert_eq!(builtin_names().collect::<Vec<_>>(), ["comments"]);
+    let world = World::new();
+    let ended = world.work.run(&["inspect", "hostile"]).with_code(2);
+    ended.saying(&["no built-in component \"hostile\"", "built in: comments"]);
+    let program = std::fs::read(env!("CARGO_BIN_EXE_sandbar")).unwrap();
+    let mark = sandbar_hostile::MARK.as_bytes();
+    assert!(
+        !program.windows(mark.len()).any(|window| window == mark),
+        "the program carries the hostile component along"
+    );
+}

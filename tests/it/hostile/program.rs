@@ -1,0 +1,103 @@
+//! The same through the program: one process with a hostile and a healthy pipeline.
+
+use sandbar_hostile::{Call, Mode};
+
+use super::ipc;
+use super::world::{World, hex, hostile};
+use crate::support::Settings;
+
+#[test]
+fn one_program_runs_a_hostile_pipeline_beside_a_healthy_one() {
+    let world = World::new();
+    let with = |mode| hostile(&world.api, mode, Call::LatestOffset);
+    let other = "{ authority = '127.0.0.1:9', path = '/' }";
+    let wrong = format!("[{}]", hex(&ipc::stream(&ipc::words())));
+    let cases = [
+        (with(Mode::Spin), "raise `cpu` under [source.limits]"),
+        (with(Mode::Allocate), "raise `memory` under [source.limits]"),
+        (with(Mode::Recurse), "raise `stack` under [source.limits]"),
+        (with(Mode::HostHandles), "raise `handles` under [source.limits]"),
+        (with(Mode::Panic), "its last words"),
+        (with(Mode::Exit), "failed in latest-offset"),
+        (with(Mode::Log), "raise `log` under [source.limits]"),
+        (with(Mode::Print), "raise `log` under [source.limits]"),
+        (
+            with(Mode::OtherHost).set("source.options.request", other),
+            "http = [\"http://127.0.0.1:",
+        ),
+        (
+            with(Mode::Dictionary).set("source.options.rows", &wrong),
+            "dictionaries are not taken",
+        ),
+        (
+            with(Mode::WrongOffsets).set("source.options.rows", "['00']"),
+            "breaks the contract in next",
+        ),
+    ];
+    for (number, (settings, says)) in cases.into_iter().enumerate() {
+        let (name, beside) = (format!("hostile-{number}"), format!("healthy-{number}"));
+        world.work.add(&settings.named(&name));
+        world.work.add(&Settings::of(&world.api).named(&beside));
+        let files = [format!("{name}.toml"), format!("{beside}.toml")];
+        let ended = world.work.run(&[
+            "run",
+            &files[0],
+            &files[1],
+            "--available-now",
+            "--progress",
+            "json",
+        ]);
+        // Not asked for panics, which a component may well tell of.
+        assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+        let ended = ended.saying(&[says, &format!("pipeline {name}: ")]);
+        assert!(
+            ended.stderr.len() < 64 << 10,
+            "{name}: {} bytes on stderr",
+            ended.stderr.len()
+        );
+        assert_eq!(ended.batches().iter().sum::<u64>(), 25, "{name}");
+        let ids = world.work.table_at(&format!("lake/{beside}")).ids();
+        assert_eq!(ids, (1..=25).collect::<Vec<_>>(), "{name}");
+        let files = world.work.files_in(&format!("lake/{name}"));
+        let rows = files
+            .iter()
+            .filter(|file| file.extension() == Some("parquet".as_ref()));
+        assert_eq!(rows.count(), 0, "{name}");
+    }
+}
+
+#[test]
+fn what_a_component_used_is_reported_with_each_batch() {
+    let world = World::new();
+    let beside = Settings::of(&world.api).named("used");
+    world.work.add(&beside);
+    let ended = world.work.run_available("used").ok();
+    for line in ended.lines() {
+        assert!(line["requests"].as_u64().unwrap() >= 1, "{line}");
+        assert!(line["response_bytes"].as_u64().unwrap() > 100, "{line}");
+        assert!(line["peak_memory"].as_u64().unwrap() > 64 << 10, "{line}");
+        assert!(line["milliseconds"]["guest"].as_f64().unwrap() > 0.0, "{line}");
+        assert!(line["milliseconds"]["decode"].as_f64().unwrap() > 0.0, "{line}");
+    }
+}
+
+#[test]
+fn escape_sequences_in_rows_do_not_reach_the_terminal() {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, RecordBatch, StringArray};
+
+    let world = World::new();
+    let text: ArrayRef = Arc::new(StringArray::from(vec!["\u{1b}]0;owned\u{7}red"]));
+    let rows = RecordBatch::try_from_iter([("text", text)]).unwrap();
+    let settings = hostile(&world.api, Mode::Healthy, Call::Open)
+        .set("source.options.schema", &hex(&ipc::schema(&rows.schema())))
+        .set("source.options.rows", &format!("[{}]", hex(&ipc::stream(&rows))));
+    world.work.add(&settings.named("escape"));
+    let ended = world.work.run(&["preview", "escape.toml"]).ok();
+    assert!(
+        ended.stdout.contains("\u{fffd}]0;owned\u{fffd}red"),
+        "{}",
+        ended.stdout
+    );
+}
