@@ -195,8 +195,10 @@ impl Commit {
         let mut builder = snapshot
             .update_table(UpdateTableOperation::StreamingUpdate, ENGINE_INFO, true)
             .with_transaction_id(app_id(&self.pipeline), self.version)
-            .with_transaction_id(end_id(&self.pipeline), self.fingerprint)
             .with_commit_info(info, schema);
+        if !self.carries_offset {
+            builder = builder.with_transaction_id(end_id(&self.pipeline), self.fingerprint);
+        }
         if has_domain {
             builder = builder.with_domain_metadata(domain(&self.pipeline), self.progress.clone());
         }
@@ -220,11 +222,11 @@ impl Commit {
         let mut builder = creation
             .builder(&table.root)
             .with_transaction_id(app_id(&self.pipeline), self.version)
-            .with_transaction_id(end_id(&self.pipeline), self.fingerprint)
             .with_commit_info(info, schema);
-        if self.carries_offset {
-            builder = builder.with_domain_metadata(domain(&self.pipeline), self.progress.clone());
-        }
+        builder = match self.carries_offset {
+            true => builder.with_domain_metadata(domain(&self.pipeline), self.progress.clone()),
+            false => builder.with_transaction_id(end_id(&self.pipeline), self.fingerprint),
+        };
         let mut transaction = match builder.build(table.engine.as_ref(), committer()) {
             Ok(transaction) => transaction,
             Err(e) => return already_exists(e).map(|()| Attempt::Conflict),
