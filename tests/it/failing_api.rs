@@ -157,17 +157,60 @@ fn short_pages_and_a_missing_total_cost_requests_but_no_rows() {
 }
 
 #[test]
-fn a_redirect_is_not_followed() {
+fn a_redirect_is_followed_where_it_is_granted_and_nowhere_else() {
     let (api, elsewhere) = (ScriptedApi::start(25), ScriptedApi::start(25));
+    let moved = elsewhere.url();
+    api.fault_when(|_| true, Fault::Redirect(moved.clone()), usize::MAX);
+    let work = Workspace::with(&Settings::of(&api));
+    let line = format!("http = [\"{}\", \"{}\"]", api.origin(), elsewhere.origin());
+    work.run_available("comments").with_code(1).saying(&[
+        &format!("was refused GET {moved}, where {} leads to", api.url()),
+        &line,
+    ]);
+    assert!(elsewhere.requests().is_empty());
+    assert!(!work.path("lake/comments/_delta_log").exists() || work.table().data_files().is_empty());
+
+    // The same API at another address: each request is led to its like there.
+    let (api, model) = (ScriptedApi::start(25), ScriptedApi::start(25));
+    Workspace::with(&Settings::of(&model)).read_available();
+    for query in model.requests().into_iter().map(|request| request.query) {
+        let there = Fault::Redirect(format!("{moved}?{query}"));
+        api.fault_when(move |request| request.query == query, there, usize::MAX);
+    }
     let both = format!("['{}', '{}']", api.origin(), elsewhere.origin());
     let work = Workspace::with(&Settings::of(&api).set("source.grants.http", &both));
-    api.fault_when(|_| true, Fault::Redirect(elsewhere.url()), usize::MAX);
-    work.run_available("comments").with_code(1).saying(&["302"]);
-    assert!(
-        elsewhere.requests().is_empty(),
-        "not even to an origin that is granted"
-    );
-    assert!(!work.path("lake/comments/_delta_log").exists() || work.table().data_files().is_empty());
+    work.read_available();
+    work.table().assert_once(1..=25);
+    assert_eq!(elsewhere.requests().len(), api.requests().len());
+}
+
+#[test]
+fn a_circle_of_redirects_ends_with_a_word_about_it() {
+    let api = ScriptedApi::start(25);
+    api.fault_when(|_| true, Fault::Redirect(api.url()), usize::MAX);
+    let work = Workspace::with(&Settings::of(&api));
+    let ended = work.run_available("comments").with_code(1);
+    ended.saying(&["was refused GET", "these redirects go in a circle"]);
+    assert_eq!(api.requests().len(), 2, "and is not tried again");
+}
+
+#[test]
+fn requests_and_headers_come_to_an_end_with_the_key_that_allows_more() {
+    for (key, value, message) in [
+        (
+            "requests_per_batch",
+            "1",
+            "more than 1 HTTP requests for one batch",
+        ),
+        ("response_headers", "'50B'", "longer than 50 bytes"),
+    ] {
+        let api = ScriptedApi::start(25);
+        // A page is a record batch, and this is the second request for it.
+        api.fault_at(1, Fault::Redirect(format!("{}?_limit=1&again", api.url())));
+        let work = Workspace::with(&Settings::of(&api).set(&format!("source.limits.{key}"), value));
+        let ended = work.run_available("comments").with_code(1);
+        ended.saying(&[message, &format!("raise `{key}` under [source.limits]")]);
+    }
 }
 
 #[test]

@@ -93,17 +93,182 @@ fn run(work: &Workspace, arguments: &[&str]) -> Ended {
     let mut command = work.command(arguments);
     command.env("API_TOKEN", SECRET);
     let ended = crate::support::Running::start(command).end();
-    for text in [&ended.stdout, &ended.stderr] {
-        assert!(!text.contains(SECRET), "the secret is shown:\n{text}");
-    }
-    for file in work.files() {
-        let bytes = std::fs::read(&file).unwrap();
-        let found = bytes
-            .windows(SECRET.len())
-            .any(|window| window == SECRET.as_bytes());
-        assert!(!found, "the secret lies in {}", file.display());
+    for secret in secrets() {
+        for text in [&ended.stdout, &ended.stderr] {
+            assert!(!text.contains(secret), "{secret} is shown:\n{text}");
+        }
+        for file in work.files() {
+            // The one place for what the host is given to keep.
+            if file.parent().is_some_and(|folder| folder.ends_with("secrets")) {
+                continue;
+            }
+            let bytes = std::fs::read(&file).unwrap();
+            let found = bytes
+                .windows(secret.len())
+                .any(|window| window == secret.as_bytes());
+            assert!(!found, "{secret} lies in {}", file.display());
+        }
     }
     ended
+}
+
+/// What a token endpoint gives.
+const ACCESS: &str = "n33dle-of-access";
+const REFRESH: &str = "n33dle-of-refresh";
+
+/// The secret behind `me:`, as `basic` has it.
+const ENCODED: &str = "bjMzZGxlLWluLW5vLW90aGVyLXBsYWNl";
+
+/// Everything that must not be seen.
+fn secrets() -> [&'static str; 4] {
+    [SECRET, ENCODED, ACCESS, REFRESH]
+}
+
+/// A kind of credential: how it is written, and how the API sees it.
+struct Kind {
+    toml: String,
+    seen: fn(&sandbar_harness::RecordedRequest) -> bool,
+}
+
+fn kinds(tokens: &ScriptedApi) -> Vec<Kind> {
+    let given = Fault::Status {
+        code: 200,
+        headers: vec![],
+        body: format!(
+            "{{\"access_token\": \"{ACCESS}\", \"expires_in\": 3600, \"refresh_token\": \"{REFRESH}\"}}"
+        ),
+    };
+    tokens.fault_when(|_| true, given, usize::MAX);
+    let oauth2 = format!(
+        "token_url = '{}/token', client_id = 'me', client_secret = '${{env:API_TOKEN}}'",
+        tokens.origin()
+    );
+    let kind = |toml: &str, seen| Kind {
+        toml: toml.to_owned(),
+        seen,
+    };
+    vec![
+        kind("header = 'x-key'\nvalue = '${env:API_TOKEN}'", |request| {
+            request.header("x-key") == Some(SECRET)
+        }),
+        kind("query = 'key'\nvalue = '${env:API_TOKEN}'", |request| {
+            request.parameter("key") == Some(SECRET)
+        }),
+        kind("bearer = '${env:API_TOKEN}'", |request| {
+            request.header("authorization") == Some(&format!("Bearer {SECRET}"))
+        }),
+        kind(
+            "basic = { username = 'me', password = '${env:API_TOKEN}' }",
+            |request| request.header("authorization") == Some(&format!("Basic bWU6{ENCODED}")),
+        ),
+        kind(&format!("oauth2 = {{ {oauth2}, scope = 'read' }}"), |request| {
+            request.header("authorization") == Some(&format!("Bearer {ACCESS}"))
+        }),
+        kind(
+            &format!("oauth2 = {{ {oauth2}, refresh_token = '${{env:API_TOKEN}}' }}"),
+            |request| request.header("authorization") == Some(&format!("Bearer {ACCESS}")),
+        ),
+    ]
+}
+
+#[test]
+fn every_kind_of_credential_reaches_the_server_and_no_other_place() {
+    let tokens = ScriptedApi::start(0);
+    let mut met = 0;
+    for Kind { toml, seen } in kinds(&tokens) {
+        let api = ScriptedApi::start(25);
+        let credential = format!("[[source.credentials]]\norigin = '{}'\n{toml}", api.origin());
+        let work = Workspace::with(&Settings::of(&api).and(&credential));
+        let options = ["--available-now", "--progress", "json", "-vv"];
+        run(&work, &[&["run", "comments.toml"][..], &options].concat()).ok();
+        let checked = run(&work, &["check", "comments.toml", "-vv"]).ok();
+        let lines = [
+            format!("GET, HEAD to {}", api.origin()),
+            format!("for {}", api.origin()),
+        ];
+        lines
+            .iter()
+            .for_each(|line| assert!(checked.stdout.contains(line), "{}", checked.stdout));
+        run(&work, &["status", "comments.toml"]).ok();
+        run(&work, &["preview", "comments.toml", "-vv"]).ok();
+        assert!(
+            api.requests().len() > 6 && api.requests().iter().all(seen),
+            "{toml}"
+        );
+        work.table().assert_once(1..=25);
+
+        // An API that repeats what it was sent, where the component shows it: in an error, and in its log.
+        for code in [200, 401, 403, 404, 500] {
+            let echo = secrets().join(" and ");
+            let echoing = Fault::Status {
+                code,
+                headers: vec![("x-echo".into(), echo.clone())],
+                body: format!("{{\"error\": \"{echo} is bad\"}}"),
+            };
+            api.add_rows(1);
+            api.clear_requests();
+            (1..=3).for_each(|number| api.fault_at(number, echoing.clone()));
+            let ended = run(&work, &["run", "comments.toml", "--available-now", "-vv"]).with_code(1);
+            met += usize::from(ended.stderr.contains("***"));
+        }
+    }
+    assert!(
+        met >= 6,
+        "the echo was shown, and the secret was not: {met} times"
+    );
+}
+
+#[test]
+fn the_newest_refresh_token_lies_in_a_file_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let (api, tokens) = (ScriptedApi::start(25), ScriptedApi::start(0));
+    let toml = kinds(&tokens).pop().unwrap().toml;
+    let credential = format!("[[source.credentials]]\norigin = '{}'\n{toml}", api.origin());
+    let work = Workspace::with(&Settings::of(&api).and(&credential));
+    run(&work, &["run", "comments.toml", "--available-now"]).ok();
+    let [file] = work
+        .files_in("lake/_checkpoints/comments/secrets")
+        .try_into()
+        .unwrap();
+    assert!(std::fs::read_to_string(&file).unwrap().contains(REFRESH));
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    run(&work, &["run", "comments.toml", "--available-now"]).ok();
+    assert_eq!(tokens.requests().len(), 2, "one token for each run");
+}
+
+#[test]
+fn a_run_says_once_what_it_may_do() {
+    let api = ScriptedApi::start(25);
+    let grants = format!("[{{ origin = '{}', methods = ['GET', 'POST'] }}]", api.origin());
+    let work = Workspace::with(&with_credential(&api, &api.origin()).set("source.grants.http", &grants));
+    let ended = run(&work, &["run", "comments.toml", "--available-now", "-v"]).ok();
+    let wanted = format!(
+        "may=[\"GET, POST to {0}\", \"with header authorization for {0}\"]",
+        api.origin()
+    );
+    assert_eq!(ended.stderr.matches(&wanted).count(), 1, "{}", ended.stderr);
+}
+
+#[test]
+fn a_token_that_is_refused_stops_the_run_with_a_word_about_it() {
+    let (api, tokens) = (ScriptedApi::start(25), ScriptedApi::start(0));
+    let toml = kinds(&tokens).pop().unwrap().toml;
+    let invalid = Fault::Status {
+        code: 400,
+        headers: vec![],
+        body: "{\"error\": \"invalid_grant\"}".into(),
+    };
+    tokens.fault_at(1, invalid);
+    let credential = format!("[[source.credentials]]\norigin = '{}'\n{toml}", api.origin());
+    let work = Workspace::with(&Settings::of(&api).and(&credential));
+    let ended = run(&work, &["run", "comments.toml", "--available-now"]).with_code(1);
+    ended.saying(&[
+        "invalid_grant",
+        "check client_id, client_secret and refresh_token",
+    ]);
+    assert!(api.requests().is_empty());
+    assert_eq!(tokens.requests().len(), 1, "and is not asked again");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! HTTP, for the origins that the operator granted.
 //!
-//! The host adds credentials by itself, follows the grants and keeps the connections; redirects are not
-//! followed. A request is sent at once and waited for later, so that a source can read a page while the next
-//! one is on its way:
+//! The host adds credentials, follows the grants and redirects of GET and HEAD within them, decodes bodies and
+//! keeps the connections. A request is sent at once and waited for later, so that a source can read a page while
+//! the next one is on its way:
 //!
 //! ```no_run
 //! use sandbar_sdk::http::{Client, Host, Request, Url};

@@ -66,21 +66,15 @@ impl Finding {
 }
 
 fn granted(open: &OpenPipeline) -> String {
-    let grants = &open.file.config().source.grants;
     let wants_http = open
         .connector()
         .imports()
         .iter()
         .any(|i| i.name.starts_with("wasi:http/"));
-    let private = if grants.private_network {
-        ", private addresses included"
-    } else {
-        ""
-    };
-    match (grants.http.is_empty(), wants_http) {
+    match (open.permissions.is_empty(), wants_http) {
         (true, true) => "none, although the component imports HTTP".into(),
         (true, false) => "none, and the component asks for none".into(),
-        (false, _) => format!("GET and HEAD to {}{private}", grants.http.join(", ")),
+        (false, _) => open.permissions.join("; "),
     }
 }
 

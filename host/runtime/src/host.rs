@@ -80,7 +80,7 @@ impl Host {
             loaded.entry((digest(&bytes), limits.stack)).or_default().clone()
         };
         let connector = cell.get_or_try_init(|| async {
-            let limits = crate::open::limits(limits);
+            let limits = crate::source_options::limits(limits);
             let connector = Connector::load(&sandbox, bytes, name, self.cache.as_ref(), &limits).await?;
             Ok::<_, RuntimeError>(Arc::new(connector))
         });

@@ -24,14 +24,15 @@ mod location;
 mod open;
 mod preview;
 mod single_writer;
+mod source_options;
 mod status;
 mod volumes;
 
 pub use check::{CheckItem, Finding};
 pub use config::{
-    CheckpointConfig, ConfigError, CredentialConfig, GrantsConfig, LimitsConfig, PipelineConfig,
-    PipelineFile, Problem, Progress, RetryConfig, Secret, SecretError, SecretRef, SinkConfig, SourceConfig,
-    TriggerConfig,
+    CheckpointConfig, ConfigError, CredentialConfig, CredentialKind, GrantsConfig, HttpGrantConfig,
+    LimitsConfig, OAuth2Config, PipelineConfig, PipelineFile, Problem, Progress, RetryConfig, Secret,
+    SecretError, SecretRef, SinkConfig, SourceConfig, TriggerConfig,
 };
 pub use error::RuntimeError;
 pub use host::Host;

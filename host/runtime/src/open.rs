@@ -8,12 +8,13 @@ use sandbar_pipeline::{
     PipelineOptions, ProgressSink, ReadLimit, RetryPolicy, RunSummary, Sink, SinkError, Source, SourceError,
     StopSignal, Stopper, Trigger,
 };
-use sandbar_sandbox::{Connector, Credential, Grants, Limits, OpenOptions, SandboxSource};
+use sandbar_sandbox::{Connector, SandboxSource};
 
 use crate::conditional_put::Denied;
-use crate::config::{LimitsConfig, PipelineFile, Progress, SourceConfig};
+use crate::config::{PipelineFile, Progress};
 use crate::host::check_options;
 use crate::location::{CheckpointPlace, TableLocation};
+use crate::source_options::{open_options, permissions};
 use crate::{RuntimeError, location};
 
 /// How often an interval trigger looks when the file does not say.
@@ -37,6 +38,8 @@ pub struct OpenPipeline {
     pub(crate) source: Arc<SandboxSource>,
     pub(crate) checkpoint: CheckpointPlace,
     pub(crate) clock: Arc<dyn Clock>,
+    /// What it may do, in plain words.
+    pub(crate) permissions: Vec<String>,
 }
 
 /// A progress sink that says nothing.
@@ -62,6 +65,7 @@ impl OpenPipeline {
     ) -> Result<Self, RuntimeError> {
         check_options(file, connector.description())?;
         let options = open_options(file)?;
+        let permissions = permissions(&options);
         let opened = SandboxSource::open(connector.clone(), checkpoint.location.clone(), options).await;
         let source = opened.map_err(|e| match e {
             SourceError::InvalidOptions(message) => RuntimeError::from(file.option_error(&message)),
@@ -73,6 +77,7 @@ impl OpenPipeline {
             source: Arc::new(source),
             checkpoint,
             clock,
+            permissions,
         })
     }
 
@@ -109,14 +114,12 @@ impl OpenPipeline {
             RunMode::AvailableNow => Trigger::AvailableNow,
             RunMode::Once => Trigger::Once,
         };
-        let grants = &self.file.config().source.grants;
         tracing::info!(
             pipeline = %self.name(),
             component = %self.connector.id().name,
             version = %self.connector.id().version,
             digest = %self.connector.id().digest,
-            http = ?grants.http,
-            private_network = grants.private_network,
+            may = ?self.permissions,
             "starting"
         );
         let mut pipeline = self.pipeline(trigger, progress, stop).await?;
@@ -248,55 +251,4 @@ fn options_for(file: &PipelineFile, table: &TableLocation, clock: Arc<dyn Clock>
         Progress::Checkpoint => ProgressPlace::Checkpoint,
     };
     options
-}
-
-/// What a source is opened with, from the file.
-pub(crate) fn open_options(file: &PipelineFile) -> Result<OpenOptions, RuntimeError> {
-    let config = file.config();
-    let source = &config.source;
-    Ok(OpenOptions {
-        pipeline: config.name.clone(),
-        stream: source.stream.clone().unwrap_or_default(),
-        options: source.options.clone().into(),
-        grants: Grants::parse(&source.grants.http, source.grants.private_network)?,
-        credentials: credentials(file, source)?,
-        limits: limits(&source.limits),
-    })
-}
-
-fn credentials(file: &PipelineFile, source: &SourceConfig) -> Result<Vec<Credential>, RuntimeError> {
-    source
-        .credentials
-        .iter()
-        .map(|credential| {
-            let secret = credential
-                .value
-                .resolve()
-                .map_err(|e| file.error_at("source.credentials", &e.to_string(), None))?;
-            Ok(Credential::header(
-                &credential.origin,
-                &credential.header,
-                secret.expose(),
-            )?)
-        })
-        .collect()
-}
-
-/// What a component may use, from the file.
-pub(crate) fn limits(limits: &LimitsConfig) -> Limits {
-    Limits {
-        memory: limits.memory,
-        cpu: limits.cpu,
-        deadline: limits.deadline,
-        batch: limits.batch,
-        response_body: limits.response_body,
-        requests_in_flight: limits.requests_in_flight,
-        requests_per_second: limits.requests_per_second,
-        handles: limits.handles,
-        log: limits.log,
-        stack: limits.stack,
-        empty_batches: limits.empty_batches,
-        component_size: limits.component_size,
-        compile_time: limits.compile_time,
-    }
 }

@@ -46,7 +46,9 @@ fn is_private_v6(address: Ipv6Addr) -> bool {
         [0x2002, high, low, ..] => carried(high, low),
         [0x2001, 0..=0x1ff, ..] | [0x2001, 0xdb8, ..] => true,
         [0x100, 0, 0, 0, ..] => true,
-        [0x3fff, 0..=0xfff, ..] => true,
+        [0x3fff, 0..=0xfff, ..] | [0x5f00, ..] => true,
+        // ISATAP carries an IPv4 address below any prefix.
+        [.., 0 | 0x200, 0x5efe, high, low] if carried(high, low) => true,
         // Unique local, link-local, site-local, multicast.
         [first, ..] => {
             first & 0xfe00 == 0xfc00
@@ -94,6 +96,9 @@ mod tests {
             "2001:db8::1",
             "100::1",
             "3fff::1",
+            "5f00::1",
+            "2606:4700::5efe:10.0.0.1",
+            "2606:4700::200:5efe:127.0.0.1",
             "fc00::1",
             "fd00:ec2::254",
             "fe80::1",
@@ -115,6 +120,7 @@ mod tests {
             "::ffff:8.8.8.8",
             "64:ff9b::8.8.8.8",
             "2002:808:808::",
+            "2606:4700::5efe:8.8.8.8",
             "2001:4860:4860::8888",
             "2606:4700::1111",
         ] {

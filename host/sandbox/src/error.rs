@@ -61,6 +61,24 @@ pub enum SandboxError {
         /// The line to write.
         remedy: String,
     },
+    /// The component asked for something that no grant allows.
+    #[error("component {component} was refused {what}: {why}")]
+    Forbidden {
+        /// Which component.
+        component: Label,
+        /// What it asked for; URLs without their query.
+        what: String,
+        /// Why it is never allowed.
+        why: String,
+    },
+    /// A credential that the host adds can't be had.
+    #[error("component {component} can't be served: {reason}")]
+    Credential {
+        /// Which component.
+        component: Label,
+        /// Which credential, and why not. Never its value.
+        reason: String,
+    },
     /// The component broke a promise of the contract.
     #[error("component {component} breaks the contract in {call}: {reason}")]
     Contract {

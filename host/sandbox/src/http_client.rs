@@ -1,49 +1,87 @@
-use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
+//! The HTTP client of one pipeline. `exchange` is what a component's request goes through: grants, credentials,
+//! redirects, retries.
+
+mod body;
+mod connect;
+mod decode;
+mod exchange;
+mod rate;
+mod send_error;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Request, Response, Uri};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::dns::Name;
-use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
-use tower_service::Service;
+use tokio::sync::Semaphore;
 use url::Url;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use crate::policy::{Credential, Grants};
-use crate::{Limits, SandboxError};
+pub(crate) use body::GuestBody;
+pub(crate) use decode::Decoder;
+pub(crate) use send_error::SendError;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::credential::Credential;
+use crate::limits::Violation;
+use crate::policy::{Grants, shown};
+use crate::redact::Redactor;
+use crate::{Limits, SandboxError};
+use connect::{CheckedResolver, ProhibitedAddress, Resolve, SystemResolver, Timed, Used};
+use rate::Rate;
+
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// The longest answer of a token endpoint.
+const MAX_POSTED_ANSWER: usize = 1 << 20;
 
 type Plain = HttpConnector<CheckedResolver>;
+type TlsClient = Client<Timed<HttpsConnector<Plain>>, WasiBody>;
 
 /// The HTTP client of one pipeline: its connection pool, grants, credentials and rate.
 ///
 /// One per pipeline and policy, because a pooled connection skips the check of its address.
 pub struct HttpClient {
-    plain: Client<Plain, WasiBody>,
+    plain: Client<Timed<Plain>, WasiBody>,
     // Loading the machine's certificates takes milliseconds that a plain-HTTP pipeline need not pay.
-    tls: OnceLock<Result<Client<HttpsConnector<Plain>, WasiBody>, String>>,
+    tls: OnceLock<Result<TlsClient, String>>,
     connector: Plain,
     grants: Arc<Grants>,
     credentials: Vec<Credential>,
+    redactor: Redactor,
     in_flight: Arc<Semaphore>,
     rate: Option<Rate>,
+    limits: Limits,
+    phases: Phases,
 }
 
-/// Marks a connection that was refused because of its address.
-#[derive(Debug, thiserror::Error)]
-#[error("{host} leads to a private address")]
-pub(crate) struct ProhibitedAddress {
-    pub(crate) host: String,
+/// How long each phase of a request may take. The whole of it is one of the limits.
+#[derive(Clone, Copy)]
+pub(crate) struct Phases {
+    /// TCP.
+    pub(crate) connect: Duration,
+    /// Name, TCP and TLS.
+    pub(crate) connected: Duration,
+    pub(crate) first_byte: Duration,
+    pub(crate) between_bytes: Duration,
+}
+
+impl Default for Phases {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            connected: Duration::from_secs(15),
+            first_byte: Duration::from_secs(30),
+            between_bytes: Duration::from_secs(30),
+        }
+    }
 }
 
 impl HttpClient {
@@ -56,21 +94,50 @@ impl HttpClient {
         credentials: Vec<Credential>,
         limits: &Limits,
     ) -> Result<Arc<Self>, SandboxError> {
+        let resolver = Arc::new(SystemResolver);
+        Ok(Self::with(
+            grants,
+            credentials,
+            limits,
+            resolver,
+            Phases::default(),
+        ))
+    }
+
+    fn with(
+        grants: Grants,
+        credentials: Vec<Credential>,
+        limits: &Limits,
+        resolver: Arc<dyn Resolve>,
+        phases: Phases,
+    ) -> Arc<Self> {
         let grants = Arc::new(grants);
-        let mut connector = HttpConnector::new_with_resolver(CheckedResolver(grants.clone()));
+        let mut connector = HttpConnector::new_with_resolver(CheckedResolver {
+            grants: grants.clone(),
+            resolver,
+        });
         connector.enforce_http(false);
         connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let in_flight = Arc::new(Semaphore::new(limits.requests_in_flight.max(1) as usize));
-        Ok(Arc::new(Self {
-            plain: builder().build(connector.clone()),
+        connector.set_connect_timeout(Some(phases.connect));
+        let redactor = Redactor::default();
+        credentials
+            .iter()
+            .for_each(|credential| credential.tell(&redactor));
+        Arc::new(Self {
+            plain: builder(limits).build(Timed {
+                inner: connector.clone(),
+                within: phases.connected,
+            }),
             tls: OnceLock::new(),
             connector,
             grants,
             credentials,
-            in_flight,
+            redactor,
+            in_flight: Arc::new(Semaphore::new(limits.requests_in_flight.max(1) as usize)),
             rate: limits.requests_per_second.map(Rate::new),
-        }))
+            limits: limits.clone(),
+            phases,
+        })
     }
 
     pub(crate) fn grants(&self) -> &Grants {
@@ -81,44 +148,75 @@ impl HttpClient {
         &self.credentials
     }
 
-    /// Sends a request that was checked against the grants, when rate and concurrency allow it.
+    pub(crate) fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+
+    pub(crate) fn phases(&self) -> Phases {
+        self.phases
+    }
+
+    /// Posts to an address that the configuration names, outside of the grants, and takes a short answer.
     ///
-    /// The permit belongs to the response: it is given back when the body is done.
-    pub(crate) async fn send(
+    /// # Errors
+    /// Why there is no answer.
+    pub(crate) async fn post(
         &self,
         url: &Url,
-        mut request: Request<WasiBody>,
-    ) -> Result<(Response<Incoming>, OwnedSemaphorePermit), SendError> {
-        for credential in &self.credentials {
-            if let Some(value) = credential.value_for(url) {
-                request.headers_mut().insert(credential.name(), value.clone());
-            }
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<(StatusCode, Bytes), String> {
+        let body = Full::new(body).map_err(Into::into).boxed_unsync();
+        let exchange = async {
+            let response = self.send(url, Method::POST, headers, body).await;
+            let (head, body) = response.map_err(|e| e.plain())?.into_parts();
+            let body = Limited::new(body, MAX_POSTED_ANSWER).collect().await;
+            Ok((head.status, body.map_err(|e| e.to_string())?.to_bytes()))
+        };
+        let most = self.phases.first_byte.min(self.limits.request_timeout);
+        match tokio::time::timeout(most, exchange).await {
+            Ok(answer) => answer,
+            Err(_) => Err(format!("no answer within {most:?}")),
         }
-        // An address that is written out never meets the resolver.
-        let host = url.host_str().unwrap_or_default();
-        if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>()
-            && !self.grants.check_address(host, address)
-        {
-            return Err(SendError::Prohibited(host.to_owned()));
-        }
-        // The URL that was checked is the one that is sent, not another spelling of it.
-        *request.uri_mut() = url
+    }
+
+    /// Sends one request. The URL is sent as it was parsed, not in another spelling of it.
+    async fn send(
+        &self,
+        url: &Url,
+        method: Method,
+        headers: HeaderMap,
+        body: WasiBody,
+    ) -> Result<Response<Incoming>, SendError> {
+        let uri = url
             .as_str()
             .parse::<Uri>()
             .map_err(|_| Error::HttpRequestUriInvalid)?;
-        let closed = |_| Error::InternalError(None);
-        let permit = self.in_flight.clone().acquire_owned().await.map_err(closed)?;
-        if let Some(rate) = &self.rate {
-            rate.wait().await;
-        }
-        let response = match url.scheme() {
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        let sent = match url.scheme() {
             "https" => self.tls()?.request(request).await,
             _ => self.plain.request(request).await,
         };
-        Ok((response.map_err(SendError::from)?, permit))
+        let response = sent.map_err(|e| SendError::of(&e, url, self.limits.response_headers))?;
+        if let Some(used) = response.extensions().get::<Used>() {
+            used.mark();
+        }
+        Ok(response)
     }
 
-    fn tls(&self) -> Result<&Client<HttpsConnector<Plain>, WasiBody>, Error> {
+    /// An address that is written out never meets the resolver, so it is checked here.
+    fn check_literal(&self, url: &Url) -> Result<(), SendError> {
+        let host = url.host_str().unwrap_or_default();
+        match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+            Ok(address) if !self.grants.check_address(host, address) => Err(prohibited(host, url)),
+            _ => Ok(()),
+        }
+    }
+
+    fn tls(&self) -> Result<&TlsClient, Error> {
         let made = self.tls.get_or_init(|| {
             let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
             let connector = HttpsConnectorBuilder::new()
@@ -128,126 +226,32 @@ impl HttpClient {
                 .enable_http1()
                 .enable_http2()
                 .wrap_connector(self.connector.clone());
-            Ok(builder().build(connector))
+            Ok(builder(&self.limits).build(Timed {
+                inner: connector,
+                within: self.phases.connected,
+            }))
         });
         made.as_ref()
             .map_err(|e| Error::InternalError(Some(format!("TLS can't be set up: {e}"))))
     }
 }
 
-/// Why a request got no response.
-pub(crate) enum SendError {
-    /// The host's name leads to an address that is not granted.
-    Prohibited(String),
-    /// What the component is told.
-    Failed(Error),
+fn prohibited(host: &str, url: &Url) -> SendError {
+    SendError::Stopped(Violation::Refused {
+        what: format!("{}, because {host} leads to a private address", shown(url)),
+        remedy: "private_network = true".into(),
+    })
 }
 
-impl From<Error> for SendError {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl From<ClientError> for SendError {
-    fn from(error: ClientError) -> Self {
-        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-        let mut text = String::new();
-        while let Some(e) = cause {
-            // `io::Error` shows its own cause, and hides it from `source`.
-            let io = e.downcast_ref::<io::Error>();
-            let inner = io
-                .and_then(|io| io.get_ref())
-                .map(|i| i as &(dyn std::error::Error + 'static));
-            for e in [Some(e), inner].into_iter().flatten() {
-                if let Some(prohibited) = e.downcast_ref::<ProhibitedAddress>() {
-                    return Self::Prohibited(prohibited.host.clone());
-                }
-                if e.downcast_ref::<rustls::Error>().is_some() {
-                    return Self::Failed(Error::InternalError(Some(format!("TLS: {e}"))));
-                }
-            }
-            match io.map(io::Error::kind) {
-                Some(io::ErrorKind::ConnectionRefused) => return Self::Failed(Error::ConnectionRefused),
-                Some(io::ErrorKind::TimedOut) => return Self::Failed(Error::ConnectionTimeout),
-                _ => {}
-            }
-            text = e.to_string();
-            cause = e.source();
-        }
-        Self::Failed(match error.is_connect() {
-            true => Error::DnsError {
-                rcode: Some(text),
-                info_code: None,
-            },
-            false => Error::ConnectionTerminated,
-        })
-    }
-}
-
-/// Resolves names and lets only granted addresses through, so that the connection goes to what was checked.
-#[derive(Clone)]
-pub(crate) struct CheckedResolver(Arc<Grants>);
-
-impl Service<Name> for CheckedResolver {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, name: Name) -> Self::Future {
-        let grants = self.0.clone();
-        Box::pin(async move {
-            let host = name.as_str().to_owned();
-            let found: Vec<_> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
-            let granted: Vec<_> = found
-                .iter()
-                .filter(|found| grants.check_address(&host, found.ip()))
-                .copied()
-                .collect();
-            if granted.is_empty() && !found.is_empty() {
-                return Err(io::Error::other(ProhibitedAddress { host }));
-            }
-            Ok(granted.into_iter())
-        })
-    }
-}
-
-/// Spreads requests evenly: at most so many per second, over all instances.
-struct Rate {
-    gap: Duration,
-    next: Mutex<Option<tokio::time::Instant>>,
-}
-
-impl Rate {
-    /// Anything below one request in a thousand seconds counts as that.
-    fn new(per_second: f64) -> Self {
-        Self {
-            gap: Duration::from_secs_f64(1.0 / per_second.max(0.001)),
-            next: Mutex::new(None),
-        }
-    }
-
-    async fn wait(&self) {
-        let now = tokio::time::Instant::now();
-        let mut next = self.next.lock().await;
-        let slot = next.map_or(now, |next| next.max(now));
-        *next = Some(slot + self.gap);
-        drop(next);
-        tokio::time::sleep_until(slot).await;
-    }
-}
-
-fn builder() -> hyper_util::client::legacy::Builder {
+fn builder(limits: &Limits) -> hyper_util::client::legacy::Builder {
     let mut builder = Client::builder(TokioExecutor::new());
+    let most = u32::try_from(limits.response_headers).unwrap_or(u32::MAX);
     builder
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_timer(TokioTimer::new())
         .timer(TokioTimer::new())
         .http1_max_buf_size(1 << 20)
+        .http2_max_header_list_size(most)
         .retry_canceled_requests(true);
     builder
 }

@@ -14,6 +14,7 @@ use crate::cpu::{CpuMeter, metered};
 use crate::error::Label;
 use crate::http_client::HttpClient;
 use crate::limits::{MemoryLimiter, Violation, Violations};
+use crate::redact::Redactor;
 use crate::text::printable;
 use crate::{Limits, SandboxError};
 
@@ -50,6 +51,7 @@ pub(crate) struct Guard {
     usage: Arc<HttpUsage>,
     violations: Violations,
     pub(crate) limits: Limits,
+    redactor: Redactor,
 }
 
 /// A store for one instance, and its guard.
@@ -61,7 +63,9 @@ pub(crate) fn new_store(
     let limits = &surroundings.limits;
     let violations = Violations::default();
     let component: Arc<str> = label.0.as_str().into();
-    let log = LogCapability::new(surroundings.pipeline.clone(), component, surroundings.log.clone());
+    let redactor = surroundings.client.redactor().clone();
+    let pipeline = surroundings.pipeline.clone();
+    let log = LogCapability::new(pipeline, component, surroundings.log.clone(), redactor.clone());
     let wasi = WasiCtxBuilder::new()
         .max_random_size(MAX_RANDOM)
         .wall_clock(CoarseWallClock)
@@ -71,11 +75,7 @@ pub(crate) fn new_store(
         .build();
     let mut table = ResourceTable::new();
     table.set_max_capacity(limits.handles as usize);
-    let http = HttpCapability::new(
-        surroundings.client.clone(),
-        limits.response_body,
-        violations.clone(),
-    );
+    let http = HttpCapability::new(surroundings.client.clone(), limits, violations.clone());
     let meter = Arc::new(CpuMeter::default());
     let guard = Guard {
         label: label.clone(),
@@ -83,13 +83,18 @@ pub(crate) fn new_store(
         usage: http.usage.clone(),
         violations: violations.clone(),
         limits: limits.clone(),
+        redactor: redactor.clone(),
     };
     let state = HostState {
         wasi,
         table,
         http_ctx: WasiHttpCtx::new(),
         http,
-        checkpoint: CheckpointCapability::new(surroundings.checkpoint.clone(), violations.clone()),
+        checkpoint: CheckpointCapability::new(
+            surroundings.checkpoint.clone(),
+            violations.clone(),
+            redactor.clone(),
+        ),
         log,
         limiter: MemoryLimiter::new(limits.memory, violations.clone()),
     };
@@ -120,6 +125,7 @@ impl Guard {
         future: impl Future<Output = wasmtime::Result<T>>,
     ) -> Result<T, SandboxError> {
         let deadline = self.limits.deadline;
+        self.usage.begin_call(call);
         let metered = metered(self.meter.clone(), future);
         let outcome = tokio::time::timeout(deadline, metered).await;
         if let Some(violation) = self.violations.take() {
@@ -136,6 +142,17 @@ impl Guard {
                 },
             )),
         }
+    }
+
+    /// Text from the component, fit to be shown: without control characters, and without secrets that the
+    /// remote may have echoed.
+    pub(crate) fn shown(&self, text: &str) -> String {
+        printable(&self.redactor.redact(text), 4 << 10)
+    }
+
+    /// Whether a text holds one of the pipeline's credentials.
+    pub(crate) fn finds_secret(&self, text: &str) -> bool {
+        self.redactor.finds(text)
     }
 
     /// A broken promise that the host finds in an answer.
@@ -171,13 +188,19 @@ impl Guard {
             },
             Violation::Refused { what, remedy } => SandboxError::Refused {
                 component,
-                what,
+                what: self.shown(&what),
                 remedy,
             },
+            Violation::Forbidden { what, why } => SandboxError::Forbidden {
+                component,
+                what: self.shown(&what),
+                why,
+            },
+            Violation::Credential(reason) => SandboxError::Credential { component, reason },
             Violation::Contract(reason) => SandboxError::Contract {
                 component,
                 call,
-                reason: printable(&reason, 4 << 10),
+                reason: self.shown(&reason),
             },
         }
     }
@@ -223,7 +246,7 @@ impl Guard {
                 "it aborted, as a panic does (its last words are in the log)".to_owned()
             }
             Some(trap) => trap.to_string(),
-            None => printable(&error.root_cause().to_string(), 4 << 10),
+            None => self.shown(&error.root_cause().to_string()),
         };
         SandboxError::Trap {
             component: self.label.clone(),

@@ -32,6 +32,12 @@ pub struct Limits {
     pub component_size: u64,
     /// Time for compiling it.
     pub compile_time: Duration,
+    /// HTTP requests for one batch, redirects and retries included; or those of one other call.
+    pub requests_per_batch: u64,
+    /// Bytes of the headers of one HTTP response.
+    pub response_headers: u64,
+    /// Time of one HTTP request, from its turn to the end of the response's body.
+    pub request_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -50,6 +56,9 @@ impl Default for Limits {
             empty_batches: 1_000,
             component_size: 64 << 20,
             compile_time: Duration::from_secs(120),
+            requests_per_batch: 10_000,
+            response_headers: 64 << 10,
+            request_timeout: Duration::from_secs(60),
         }
     }
 }
@@ -59,6 +68,8 @@ impl Default for Limits {
 pub(crate) enum Violation {
     Limit { limit: String, key: &'static str },
     Refused { what: String, remedy: String },
+    Forbidden { what: String, why: String },
+    Credential(String),
     Contract(String),
 }
 

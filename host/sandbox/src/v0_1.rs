@@ -12,7 +12,6 @@ use wasmtime::component::{Component, HasSelf, Linker, ResourceAny};
 use crate::SandboxError;
 use crate::connector::{Description, StreamInfo};
 use crate::instance::{Guard, HostState};
-use crate::text::printable;
 
 mod bindings {
     #![allow(missing_docs)]
@@ -44,8 +43,6 @@ pub(crate) type Handle = ResourceAny;
 /// What the component answers: a value, or its own error.
 type Answer<T> = Result<T, SourceError>;
 
-/// The longest message taken from a component.
-const MAX_MESSAGE: usize = 4 << 10;
 /// The most parts of one range, and what they may take together.
 const MAX_PARTITIONS: usize = 100_000;
 const MAX_PARTITION_BYTES: usize = 16 << 20;
@@ -65,7 +62,7 @@ macro_rules! call {
         let Self { store, exports, guard } = $self;
         let source = exports.sandbar_connector_connector().source();
         let answer = guard.run($name, source.$method(store, $($argument),*)).await;
-        answer.map_err(host_error)?.map_err(source_error)
+        answer.map_err(host_error)?.map_err(|e| source_error(guard, e))
     }};
 }
 
@@ -101,8 +98,10 @@ impl Instance {
             .guard
             .run("discover", connector.call_discover(&mut self.store, options))
             .await;
-        let streams = answer.map_err(host_error)?.map_err(source_error)?;
-        let shown = |text: String| printable(&text, MAX_MESSAGE);
+        let streams = answer
+            .map_err(host_error)?
+            .map_err(|e| source_error(&self.guard, e))?;
+        let shown = |text: String| self.guard.shown(&text);
         Ok(streams
             .into_iter()
             .map(|stream| StreamInfo {
@@ -197,7 +196,8 @@ impl Instance {
         let reader = self.exports.sandbar_connector_connector().batches();
         let next = reader.call_next(&mut self.store, batches);
         let answer = self.guard.run("next", next).await;
-        let Some(batch) = answer.map_err(host_error)?.map_err(source_error)? else {
+        let answer = answer.map_err(host_error)?;
+        let Some(batch) = answer.map_err(|e| source_error(&self.guard, e))? else {
             return Ok(None);
         };
         let end = batch.end.map(|text| self.offset("next", &text)).transpose()?;
@@ -221,6 +221,10 @@ impl Instance {
     }
 
     fn offset(&self, call: &'static str, text: &str) -> Answer<Offset> {
+        if self.guard.finds_secret(text) {
+            let reason = "its offset holds a credential";
+            return Err(host_error(self.guard.contract(call, reason)));
+        }
         Offset::parse(text).map_err(|e| host_error(self.guard.contract(call, e)))
     }
 }
@@ -229,8 +233,8 @@ fn host_error(error: SandboxError) -> SourceError {
     SourceError::Host(Box::new(error))
 }
 
-fn source_error(error: wit::Error) -> SourceError {
-    let shown = |text: String| printable(&text, MAX_MESSAGE);
+fn source_error(guard: &Guard, error: wit::Error) -> SourceError {
+    let shown = |text: String| guard.shown(&text);
     match error {
         wit::Error::InvalidOptions(text) => SourceError::InvalidOptions(shown(text)),
         wit::Error::Unauthorized(text) => SourceError::Unauthorized(shown(text)),

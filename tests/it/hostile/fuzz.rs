@@ -8,7 +8,7 @@ use std::path::Path;
 
 use sandbar_pipeline::Offset;
 use sandbar_runtime::PipelineFile;
-use sandbar_sandbox::Grants;
+use sandbar_sandbox::HttpGrant;
 
 use crate::support::{Random, files_below, repository, say, seed, variable};
 
@@ -109,14 +109,9 @@ fn offsets() {
 
 #[test]
 fn grants() {
-    drive("grant", |text| match Grants::parse(&[text], false) {
-        Ok(grants) => {
-            let origins = grants.origins();
-            assert_eq!(
-                Grants::parse(&origins, false).unwrap().origins(),
-                origins,
-                "{text}"
-            );
+    drive("grant", |text| match HttpGrant::parse(text) {
+        Ok(grant) => {
+            assert_eq!(HttpGrant::parse(&grant.to_string()).unwrap(), grant, "{text}");
             true
         }
         Err(_) => false,

@@ -23,13 +23,27 @@ pub(super) fn credentials(text: &str, root: &DeTable<'_>) -> String {
     String::from_utf8(bytes).unwrap_or_default()
 }
 
-/// The same for a text that could not be parsed, by lines.
+/// The same for a text that could not be parsed, by lines: those of a credential's table, and any that looks like it.
 pub(super) fn lines(text: &str) -> String {
     let mut bytes = text.as_bytes().to_vec();
-    let mut start = 0;
+    let (mut start, mut within) = (0, false);
     for line in text.split_inclusive('\n') {
-        if let (true, Some(equals)) = (line.contains("val"), line.find('=')) {
-            overwrite(&mut bytes, start + equals + 1..start + line.trim_end().len());
+        let end = start + line.trim_end().len();
+        if line.trim_start().starts_with('[') {
+            within = line.contains("cred");
+        }
+        let suspect = within
+            || ["val", "secret", "token", "pass", "bearer"]
+                .iter()
+                .any(|word| line.contains(word));
+        match line.find('=') {
+            // A line with several values may have a reference and a secret.
+            Some(equals) if suspect && line.matches('=').count() > 1 => {
+                blank(&mut bytes, start + equals + 1..end)
+            }
+            Some(equals) if suspect => overwrite(&mut bytes, start + equals + 1..end),
+            None if within && !line.trim_start().starts_with('[') => blank(&mut bytes, start..end),
+            _ => {}
         }
         start += line.len();
     }
@@ -38,18 +52,30 @@ pub(super) fn lines(text: &str) -> String {
 
 fn hide(bytes: &mut [u8], entry: &DeTable<'_>) {
     for (key, value) in entry {
-        if !matches!(key.get_ref().as_ref(), "origin" | "header") {
-            overwrite(bytes, value.span());
+        match value.get_ref() {
+            DeValue::Table(inner) => hide(bytes, inner),
+            _ if matches!(
+                key.get_ref().as_ref(),
+                "origin" | "header" | "query" | "token_url" | "scope"
+            ) => {}
+            _ => overwrite(bytes, value.span()),
         }
     }
 }
 
-/// Byte by byte, so that every other place stays where it is.
+/// Hides a value, unless it is a reference.
 fn overwrite(bytes: &mut [u8], span: Range<usize>) {
-    let Some(value) = bytes.get_mut(span) else { return };
-    if value.windows(2).any(|pair| pair == b"${") {
-        return;
+    let refers = bytes
+        .get(span.clone())
+        .is_some_and(|value| value.windows(2).any(|pair| pair == b"${"));
+    if !refers {
+        blank(bytes, span);
     }
+}
+
+/// Byte by byte, so that every other place stays where it is.
+fn blank(bytes: &mut [u8], span: Range<usize>) {
+    let Some(value) = bytes.get_mut(span) else { return };
     for byte in value {
         if !matches!(byte, b'"' | b'\'' | b'\n' | b'\r' | b' ') {
             *byte = b'*';

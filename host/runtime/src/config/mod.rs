@@ -4,6 +4,7 @@
 //! so each mistake has a place, all of them come at once, and nothing in the file is ignored in silence.
 
 mod error;
+mod grant;
 mod mask;
 mod model;
 mod options;
@@ -23,8 +24,8 @@ use miette::NamedSource;
 
 pub use error::{ConfigError, Problem};
 pub use model::{
-    CheckpointConfig, CredentialConfig, GrantsConfig, LimitsConfig, PipelineConfig, Progress, RetryConfig,
-    SinkConfig, SourceConfig, TriggerConfig,
+    CheckpointConfig, CredentialConfig, CredentialKind, GrantsConfig, HttpGrantConfig, LimitsConfig,
+    OAuth2Config, PipelineConfig, Progress, RetryConfig, SinkConfig, SourceConfig, TriggerConfig,
 };
 pub use secret::{Secret, SecretError, SecretRef};
 

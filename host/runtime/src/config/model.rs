@@ -45,10 +45,19 @@ pub struct SourceConfig {
 /// The table `[source.grants]`. Nothing is granted by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GrantsConfig {
-    /// Origins with optional path prefixes: `scheme://host[:port][/path-prefix]`.
-    pub http: Vec<String>,
+    /// What requests may go to.
+    pub http: Vec<HttpGrantConfig>,
     /// Whether loopback and private addresses may be reached through a granted name.
     pub private_network: bool,
+}
+
+/// One entry of `http`: an origin alone, or a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpGrantConfig {
+    /// `scheme://host[:port][/path-prefix]`; a host may begin with `*.`.
+    pub origin: String,
+    /// What requests may be: GET and HEAD, unless the table says otherwise.
+    pub methods: Vec<String>,
 }
 
 /// One table `[[source.credentials]]`.
@@ -56,10 +65,53 @@ pub struct GrantsConfig {
 pub struct CredentialConfig {
     /// The origin that the credential is for. It is one of the granted ones.
     pub origin: String,
-    /// The header's name in lower case.
-    pub header: String,
-    /// The header's value, which names where its secret lies.
-    pub value: SecretRef,
+    /// What is added to requests.
+    pub kind: CredentialKind,
+}
+
+/// What a credential adds to requests, and where its secret lies.
+#[derive(Debug, Clone)]
+pub enum CredentialKind {
+    /// Any header.
+    Header {
+        /// Its name in lower case.
+        name: String,
+        /// Its value.
+        value: SecretRef,
+    },
+    /// A parameter of the query.
+    Query {
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: SecretRef,
+    },
+    /// A bearer token.
+    Bearer(SecretRef),
+    /// A user name and a password, which may be missing where the name is the secret.
+    Basic {
+        /// The user name.
+        username: SecretRef,
+        /// The password.
+        password: Option<SecretRef>,
+    },
+    /// A bearer token from a token endpoint.
+    OAuth2(Box<OAuth2Config>),
+}
+
+/// The table `oauth2` of a credential.
+#[derive(Debug, Clone)]
+pub struct OAuth2Config {
+    /// The token endpoint.
+    pub token_url: String,
+    /// The client's name there.
+    pub client_id: SecretRef,
+    /// The client's secret.
+    pub client_secret: SecretRef,
+    /// What the token shall be good for.
+    pub scope: Option<String>,
+    /// A refresh token; without one the client's own credentials are the grant.
+    pub refresh_token: Option<SecretRef>,
 }
 
 /// The table `[source.limits]`.
@@ -93,6 +145,12 @@ pub struct LimitsConfig {
     pub component_size: u64,
     /// Time for compiling the component.
     pub compile_time: Duration,
+    /// Requests for one batch, redirects and retries included.
+    pub requests_per_batch: u64,
+    /// Time of one request, its body included.
+    pub request_timeout: Duration,
+    /// Bytes of the headers of one response.
+    pub response_headers: u64,
 }
 
 impl Default for LimitsConfig {
@@ -112,6 +170,9 @@ impl Default for LimitsConfig {
             empty_batches: 1_000,
             component_size: 64 << 20,
             compile_time: Duration::from_secs(120),
+            requests_per_batch: 10_000,
+            request_timeout: Duration::from_secs(60),
+            response_headers: 64 << 10,
         }
     }
 }

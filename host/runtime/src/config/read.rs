@@ -7,12 +7,13 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::Mistake;
+use super::grant;
 use super::mask;
 use super::section::{Mistakes, Section};
 use super::value::{self, Refusal};
 use super::{
-    CheckpointConfig, CredentialConfig, GrantsConfig, LimitsConfig, PipelineConfig, Progress, RetryConfig,
-    SecretRef, SinkConfig, SourceConfig, Spans, TriggerConfig,
+    CheckpointConfig, LimitsConfig, PipelineConfig, Progress, RetryConfig, SinkConfig, SourceConfig, Spans,
+    TriggerConfig,
 };
 
 /// What came of a text.
@@ -94,11 +95,11 @@ fn source(mut section: Section<'_>, folder: &Path, mistakes: &Mistakes) -> Optio
         .table()
         .map(|table| json_table(table, mistakes))
         .unwrap_or_default();
-    let grants = grants(section.section("grants"));
+    let grants = grant::grants(section.section("grants"));
     let credentials = section.sections("credentials");
     let credentials = credentials
         .into_iter()
-        .filter_map(|entry| credential(entry, folder, &grants))
+        .filter_map(|entry| grant::credential(entry, folder, &grants))
         .collect();
     let limits = limits(section.section("limits"));
     section.finish();
@@ -110,53 +111,6 @@ fn source(mut section: Section<'_>, folder: &Path, mistakes: &Mistakes) -> Optio
         grants,
         credentials,
         limits,
-    })
-}
-
-fn grants(mut section: Section<'_>) -> GrantsConfig {
-    let http = section.list("http", value::origin);
-    let private_network = section
-        .read("private_network", value::boolean)
-        .unwrap_or_default();
-    section.finish();
-    GrantsConfig {
-        http,
-        private_network,
-    }
-}
-
-fn credential(mut section: Section<'_>, folder: &Path, grants: &GrantsConfig) -> Option<CredentialConfig> {
-    let origin = section.required("origin", "origin = \"https://api.example.com\"", value::origin);
-    let header = section.required("header", "header = \"authorization\"", value::header);
-    let value = section.required("value", "value = \"Bearer ${env:NAME}\"", |value| {
-        secret(value, folder)
-    });
-    if let Some(origin) = &origin
-        && !grants
-            .http
-            .iter()
-            .any(|granted| value::same_origin(granted, origin))
-    {
-        let mut refusal = Refusal::new(
-            format!("is {origin:?}, which is not granted"),
-            "grant it, or leave this out",
-        );
-        refusal.help = Some(value::grant_line(&grants.http, origin));
-        section.refuse_value("origin", refusal);
-    }
-    section.finish();
-    Some(CredentialConfig {
-        origin: origin?,
-        header: header?,
-        value: value?,
-    })
-}
-
-fn secret(value: &DeValue<'_>, folder: &Path) -> Result<SecretRef, Refusal> {
-    SecretRef::parse(value::text(value)?, folder).map_err(|error| Refusal {
-        fault: error.to_string(),
-        remedy: "refer to it with ${env:NAME} or ${file:path}".to_owned(),
-        help: Some("for example: value = \"Bearer ${env:EXAMPLE_TOKEN}\"".to_owned()),
     })
 }
 
@@ -191,6 +145,15 @@ fn limits(mut section: Section<'_>) -> LimitsConfig {
         compile_time: section
             .read("compile_time", value::duration)
             .unwrap_or(default.compile_time),
+        requests_per_batch: section
+            .read("requests_per_batch", value::count)
+            .unwrap_or(default.requests_per_batch),
+        request_timeout: section
+            .read("request_timeout", value::duration)
+            .unwrap_or(default.request_timeout),
+        response_headers: section
+            .read("response_headers", value::size)
+            .unwrap_or(default.response_headers),
     };
     section.finish();
     limits

@@ -81,6 +81,16 @@ impl SecretRef {
         Ok(Self { parts })
     }
 
+    /// The same for values that may be written out, as user names may.
+    pub fn parse_open(text: &str, folder: &Path) -> Result<Self, SecretError> {
+        match Self::parse(text, folder) {
+            Err(SecretError::Literal) => Ok(Self {
+                parts: vec![Part::Text(text.to_owned())],
+            }),
+            parsed => parsed,
+        }
+    }
+
     /// Fetches the secrets and puts the value together. White space at the end of a file does not count.
     pub fn resolve(&self) -> Result<Secret, SecretError> {
         let mut value = String::new();

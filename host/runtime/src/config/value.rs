@@ -172,7 +172,19 @@ pub(super) fn digest(value: &DeValue<'_>) -> Result<String, Refusal> {
     Err(refusal)
 }
 
-/// `scheme://host[:port][/path-prefix]`, as it was written.
+/// As [`origin`], without a wildcard.
+pub(super) fn exact_origin(value: &DeValue<'_>) -> Result<String, Refusal> {
+    let text = origin(value)?;
+    match text.contains("://*") {
+        true => Err(Refusal::new(
+            format!("holds {text:?}, and a secret is for one host"),
+            "write the host's whole name",
+        )),
+        false => Ok(text),
+    }
+}
+
+/// `scheme://host[:port][/path-prefix]`, as it was written. The host may begin with `*.`.
 pub(super) fn origin(value: &DeValue<'_>) -> Result<String, Refusal> {
     const SHAPE: &str = "write scheme://host[:port][/path-prefix], such as \"https://api.example.com\"";
     let text = text(value)?;
@@ -201,11 +213,16 @@ pub(super) fn origin(value: &DeValue<'_>) -> Result<String, Refusal> {
         Ok(url) if url.query().is_some() || url.fragment().is_some() => {
             refuse("which has a query or fragment")
         }
-        Ok(url) if url.host_str().is_none_or(|host| host.contains('*')) => {
-            refuse("and wildcards are not known here: name each host")
+        Ok(url) if url.host_str().is_some_and(is_bad_wildcard) => {
+            refuse("and a wildcard stands in front of two labels or more, as in https://*.example.com")
         }
         Ok(_) => Ok(text.to_owned()),
     }
+}
+
+fn is_bad_wildcard(host: &str) -> bool {
+    let named = host.strip_prefix("*.").unwrap_or(host);
+    named.contains('*') || (named != host && !named.trim_end_matches('.').contains('.'))
 }
 
 /// A header that the host may add, in lower case.
@@ -237,25 +254,9 @@ pub(super) fn header(value: &DeValue<'_>) -> Result<String, Refusal> {
     Ok(name)
 }
 
-/// Whether a granted origin covers another origin. Paths are not compared.
-pub(super) fn same_origin(granted: &str, other: &str) -> bool {
-    matches!((Url::parse(granted), Url::parse(other)), (Ok(granted), Ok(other)) if granted.origin() == other.origin())
-}
-
 /// Whether a location is a URL, which is never relative to the file.
 pub(super) fn is_url(location: &str) -> bool {
     location.contains("://") || location.starts_with("dbfs:/")
-}
-
-/// The line that grants one origin more.
-pub(super) fn grant_line(granted: &[String], origin: &str) -> String {
-    let all: Vec<String> = granted
-        .iter()
-        .map(String::as_str)
-        .chain([origin])
-        .map(|origin| format!("{origin:?}"))
-        .collect();
-    format!("write under [source.grants]: http = [{}]", all.join(", "))
 }
 
 /// The known word that is most like `word`, unless none is like it.

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use sandbar_pipeline::CheckpointLocation;
 
 use crate::limits::{Violation, Violations};
+use crate::redact::Redactor;
 
 /// The most notes that one call of `commit` may save. One is what it takes; each is made durable.
 const MAX_SAVES: u32 = 16;
@@ -14,15 +15,17 @@ pub(crate) struct CheckpointCapability {
     in_commit: bool,
     saves: AtomicU32,
     violations: Violations,
+    redactor: Redactor,
 }
 
 impl CheckpointCapability {
-    pub(crate) fn new(location: CheckpointLocation, violations: Violations) -> Self {
+    pub(crate) fn new(location: CheckpointLocation, violations: Violations, redactor: Redactor) -> Self {
         Self {
             location,
             in_commit: false,
             saves: AtomicU32::new(0),
             violations,
+            redactor,
         }
     }
 
@@ -50,6 +53,34 @@ impl CheckpointCapability {
             self.violations.note(Violation::Contract(reason.clone()));
             return Err(reason);
         }
+        if self.redactor.finds(note) {
+            let reason = "its progress note holds a credential";
+            self.violations.note(Violation::Contract(reason.into()));
+            return Err(reason.into());
+        }
         self.location.save_note(note).await.map_err(|e| e.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_note_with_a_credential_is_not_saved() {
+        let (violations, redactor) = (Violations::default(), Redactor::default());
+        redactor.add("s3cret-of-an-api");
+        let location = CheckpointLocation::memory();
+        let mut capability = CheckpointCapability::new(location.clone(), violations.clone(), redactor);
+        capability.in_commit = true;
+        capability.save(r#"{"at": 7}"#).await.unwrap();
+        assert!(capability.save(r#"{"at": "s3cret-of-an-api"}"#).await.is_err());
+        let noted = violations.take().unwrap();
+        assert_eq!(
+            noted,
+            Violation::Contract("its progress note holds a credential".into())
+        );
+        let note = location.load_note().await.unwrap().unwrap();
+        assert_eq!(note.to_string(), r#"{"at":7}"#);
     }
 }

@@ -1,27 +1,20 @@
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, EXPECT, TE, TRAILER, USER_AGENT};
-use http::{HeaderName, HeaderValue, Request, Response};
-use http_body::{Body, Frame, SizeHint};
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT, TE, TRAILER};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
 use url::Url;
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks,
 };
 
-use crate::http_client::{HttpClient, SendError};
+use crate::Limits;
+use crate::http_client::{Decoder, GuestBody, HttpClient, SendError};
 use crate::limits::{Violation, Violations};
-use crate::policy::shown;
+use crate::policy::{Grants, shown};
 
-const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(30);
-const BETWEEN_BYTES_TIMEOUT: Duration = Duration::from_secs(30);
 /// What says where a message ends, beside what wasmtime knows of. On a connection that requests share, whoever says it
 /// could put the end of one request before the next.
 const FRAMING: [HeaderName; 4] = [CONTENT_LENGTH, EXPECT, TE, TRAILER];
@@ -39,15 +32,40 @@ type Outcome = Result<
 pub(crate) struct HttpUsage {
     requests: AtomicU64,
     response_bytes: AtomicU64,
+    for_batch: AtomicU64,
 }
 
 impl HttpUsage {
     /// Requests and bytes of response bodies since the last call of this function.
     pub(crate) fn take(&self) -> (u64, u64) {
+        self.for_batch.store(0, Ordering::Relaxed);
         (
             self.requests.swap(0, Ordering::Relaxed),
             self.response_bytes.swap(0, Ordering::Relaxed),
         )
+    }
+
+    /// A call into the instance begins. Each has a count of requests of its own; `read` and the first `next` have
+    /// one together, and so has each further batch.
+    pub(crate) fn begin_call(&self, call: &str) {
+        if call != "next" {
+            self.for_batch.store(0, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn add_bytes(&self, bytes: u64) {
+        self.response_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn add_request(&self, most: u64) -> Result<(), Violation> {
+        if self.for_batch.fetch_add(1, Ordering::Relaxed) >= most {
+            return Err(Violation::Limit {
+                limit: format!("it made more than {most} HTTP requests for one batch"),
+                key: "requests_per_batch",
+            });
+        }
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 }
 
@@ -56,17 +74,31 @@ pub(crate) struct HttpCapability {
     client: Arc<HttpClient>,
     pub(crate) usage: Arc<HttpUsage>,
     response_body: u64,
+    requests: u64,
     violations: Violations,
 }
 
 impl HttpCapability {
-    pub(crate) fn new(client: Arc<HttpClient>, response_body: u64, violations: Violations) -> Self {
+    pub(crate) fn new(client: Arc<HttpClient>, limits: &Limits, violations: Violations) -> Self {
         Self {
             client,
             usage: Arc::default(),
-            response_body,
+            response_body: limits.response_body,
+            requests: limits.requests_per_batch,
             violations,
         }
+    }
+
+    fn stopped(violations: &Violations, violation: Violation) -> Error {
+        let told = match violation {
+            Violation::Limit {
+                key: "response_headers",
+                ..
+            } => Error::HttpResponseHeaderSectionSize(None),
+            _ => Error::HttpRequestDenied,
+        };
+        violations.note(violation);
+        told
     }
 }
 
@@ -77,147 +109,101 @@ impl WasiHttpHooks for HttpCapability {
         forbidden.extend(FRAMING);
         if !self.client.credentials().is_empty() {
             forbidden.extend([AUTHORIZATION, COOKIE]);
-            forbidden.extend(self.client.credentials().iter().map(|c| c.name().clone()));
+            forbidden.extend(self.client.credentials().iter().filter_map(|c| c.header_name()));
         }
         Arc::new(move |name| forbidden.contains(name))
     }
 
     fn send_request(
         &mut self,
-        mut request: Request<WasiBody>,
+        request: Request<WasiBody>,
         options: Option<RequestOptions>,
         _: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Outcome> + Send> {
-        let checked = Url::parse(&request.uri().to_string())
-            .map_err(|_| Error::HttpRequestUriInvalid)
-            .and_then(
-                |url| match self.client.grants().check_request(request.method(), &url) {
-                    Ok(()) => Ok(url),
-                    Err(violation) => {
-                        self.violations.note(violation);
-                        Err(Error::HttpRequestDenied)
-                    }
-                },
-            );
-        let url = match checked {
+        let url = match admit(self.client.grants(), request.method(), request.uri()) {
             Ok(url) => url,
-            Err(e) => return Box::new(std::future::ready(Err(e))),
+            Err(SendError::Stopped(violation)) => {
+                let told = Self::stopped(&self.violations, violation);
+                return Box::new(std::future::ready(Err(told)));
+            }
+            Err(SendError::Failed(e) | SendError::Dropped(e)) => {
+                return Box::new(std::future::ready(Err(e)));
+            }
         };
-        request
-            .headers_mut()
-            .entry(USER_AGENT)
-            .or_insert(HeaderValue::from_static(concat!(
-                "sandbar/",
-                env!("CARGO_PKG_VERSION")
-            )));
-        self.usage.requests.fetch_add(1, Ordering::Relaxed);
         let options = options.unwrap_or_default();
-        let wait = shorter(options.first_byte_timeout, FIRST_BYTE_TIMEOUT);
-        let between_bytes = shorter(options.between_bytes_timeout, BETWEEN_BYTES_TIMEOUT);
+        let phases = self.client.phases();
+        let first_byte = shorter(options.first_byte_timeout, phases.first_byte);
+        let between_bytes = shorter(options.between_bytes_timeout, phases.between_bytes);
         let (client, violations) = (self.client.clone(), self.violations.clone());
-        let (usage, most) = (self.usage.clone(), self.response_body);
+        let (usage, most, requests) = (self.usage.clone(), self.response_body, self.requests);
         Box::new(async move {
-            let sent = tokio::time::timeout(wait, client.send(&url, request)).await;
-            let (response, permit) = match sent.map_err(|_| Error::ConnectionReadTimeout)? {
+            let is_head = request.method() == Method::HEAD;
+            let count = || usage.add_request(requests);
+            let answer = match client.exchange(url, request, first_byte, count).await {
                 Ok(answer) => answer,
-                Err(SendError::Failed(e)) => return Err(e),
-                Err(SendError::Prohibited(host)) => {
-                    violations.note(Violation::Refused {
-                        what: format!("{}, because {host} leads to a private address", shown(&url)),
-                        remedy: "private_network = true".into(),
-                    });
-                    return Err(Error::DestinationIpProhibited);
-                }
+                Err(SendError::Stopped(violation)) => return Err(Self::stopped(&violations, violation)),
+                Err(SendError::Failed(e) | SendError::Dropped(e)) => return Err(e),
             };
-            let response = response.map(|incoming| {
-                let body = CappedBody {
-                    incoming,
-                    left: most,
-                    most,
-                    pause: Box::pin(tokio::time::sleep(between_bytes)),
-                    between_bytes,
-                    url: shown(&url),
-                    usage,
-                    violations,
-                    _permit: permit,
-                };
-                body.boxed_unsync()
-            });
+            let (mut head, incoming) = answer.response.into_parts();
+            hide_secrets(&client, &mut head.headers);
+            let decoder = match is_head {
+                true => None,
+                false => decoder(&mut head.headers)?,
+            };
+            let body = GuestBody {
+                incoming,
+                decoder,
+                left: most,
+                most,
+                between_bytes,
+                pause: Box::pin(tokio::time::sleep(between_bytes)),
+                end: Box::pin(tokio::time::sleep_until(answer.until)),
+                url: shown(&answer.url),
+                usage,
+                violations,
+                _permit: answer.permit,
+            };
             let io: Box<dyn Future<Output = Result<(), Error>> + Send> = Box::new(std::future::ready(Ok(())));
-            Ok((response, io))
+            Ok((Response::from_parts(head, body.boxed_unsync()), io))
         })
+    }
+}
+
+/// The URL of a request, once its text is parsed and granted. What is sent is this URL.
+pub(crate) fn admit(grants: &Grants, method: &Method, uri: &Uri) -> Result<Url, SendError> {
+    let url = Url::parse(&uri.to_string()).map_err(|_| Error::HttpRequestUriInvalid)?;
+    grants.check_request(method, &url)?;
+    Ok(url)
+}
+
+/// The decoder of a body, whose coding and coded length are then nobody's concern any more.
+fn decoder(headers: &mut HeaderMap) -> Result<Option<Decoder>, Error> {
+    let codings: Vec<_> = headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .map(|value| value.to_str().unwrap_or("?"))
+        .collect();
+    let decoder =
+        Decoder::of(&codings.join(", ")).map_err(|coding| Error::HttpResponseContentCoding(Some(coding)))?;
+    if decoder.is_some() {
+        headers.remove(CONTENT_ENCODING);
+        headers.remove(CONTENT_LENGTH);
+    }
+    Ok(decoder)
+}
+
+/// A remote may send back what it was sent.
+fn hide_secrets(client: &HttpClient, headers: &mut HeaderMap) {
+    for value in headers.values_mut() {
+        let Ok(text) = std::str::from_utf8(value.as_bytes()) else {
+            continue;
+        };
+        if let std::borrow::Cow::Owned(hidden) = client.redactor().redact(text) {
+            *value = HeaderValue::from_str(&hidden).unwrap_or(HeaderValue::from_static("***"));
+        }
     }
 }
 
 fn shorter(asked: Option<Duration>, most: Duration) -> Duration {
     asked.map_or(most, |asked| asked.min(most))
-}
-
-/// A response body that ends in an error when it is too long, or pauses for too long.
-struct CappedBody {
-    incoming: Incoming,
-    left: u64,
-    most: u64,
-    pause: Pin<Box<tokio::time::Sleep>>,
-    between_bytes: Duration,
-    url: String,
-    usage: Arc<HttpUsage>,
-    violations: Violations,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Body for CappedBody {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let frame = match Pin::new(&mut self.incoming).poll_frame(context) {
-            Poll::Ready(Some(Ok(frame))) => frame,
-            Poll::Ready(Some(Err(e))) => {
-                let cut = e.is_incomplete_message() || e.is_body_write_aborted();
-                let error = if cut {
-                    Error::HttpResponseIncomplete
-                } else {
-                    Error::ConnectionTerminated
-                };
-                return Poll::Ready(Some(Err(error)));
-            }
-            Poll::Ready(None) => return Poll::Ready(None),
-            Poll::Pending => {
-                return self
-                    .pause
-                    .as_mut()
-                    .poll(context)
-                    .map(|()| Some(Err(Error::ConnectionReadTimeout)));
-            }
-        };
-        let deadline = tokio::time::Instant::now() + self.between_bytes;
-        self.pause.as_mut().reset(deadline);
-        let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
-        self.usage.response_bytes.fetch_add(bytes, Ordering::Relaxed);
-        match self.left.checked_sub(bytes) {
-            Some(left) => {
-                self.left = left;
-                Poll::Ready(Some(Ok(frame)))
-            }
-            None => {
-                self.violations.note(Violation::Limit {
-                    limit: format!("the answer of {} is longer than {} bytes", self.url, self.most),
-                    key: "response_body",
-                });
-                Poll::Ready(Some(Err(Error::HttpResponseBodySize(None))))
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
-    }
 }

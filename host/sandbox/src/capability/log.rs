@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tracing::Level;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
+use crate::redact::Redactor;
 use crate::text::printable;
 
 const MAX_MESSAGE: usize = 8 << 10;
@@ -77,19 +78,26 @@ pub(crate) struct LogCapability {
     pipeline: Arc<str>,
     component: Arc<str>,
     budget: Arc<LogBudget>,
+    redactor: Redactor,
 }
 
 impl LogCapability {
-    pub(crate) fn new(pipeline: Arc<str>, component: Arc<str>, budget: Arc<LogBudget>) -> Self {
+    pub(crate) fn new(
+        pipeline: Arc<str>,
+        component: Arc<str>,
+        budget: Arc<LogBudget>,
+        redactor: Redactor,
+    ) -> Self {
         Self {
             pipeline,
             component,
             budget,
+            redactor,
         }
     }
 
     pub(crate) fn log(&self, level: Level, message: &str) {
-        let message = printable(message, MAX_MESSAGE);
+        let message = printable(&self.redactor.redact(message), MAX_MESSAGE);
         let room = self.budget.take(message.len(), Instant::now());
         if room == Room::None {
             return;

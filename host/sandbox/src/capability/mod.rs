@@ -5,5 +5,7 @@ mod http;
 mod log;
 
 pub(crate) use checkpoint::CheckpointCapability;
+#[cfg(test)]
+pub(crate) use http::admit;
 pub(crate) use http::{HttpCapability, HttpUsage};
 pub(crate) use log::{LogBudget, LogCapability};

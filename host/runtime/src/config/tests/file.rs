@@ -14,7 +14,10 @@ fn a_full_file_is_typed() {
     assert_eq!(config.source.stream.as_deref(), Some("comments"));
     assert_eq!(config.source.options["page_size"], json!(10));
     assert_eq!(config.source.grants.http.len(), 2);
-    assert_eq!(config.source.credentials[0].header, "authorization");
+    let CredentialKind::Header { name, .. } = &config.source.credentials[0].kind else {
+        panic!("{:?}", config.source.credentials);
+    };
+    assert_eq!(name, "authorization");
     assert_eq!(
         config.source.limits,
         LimitsConfig {

@@ -7,7 +7,8 @@ use super::{GOOD, parse};
 fn every_limit_has_a_key() {
     let all = "memory = \"1MiB\"\ncpu = \"2s\"\ndeadline = \"3s\"\nresponse_body = \"4MiB\"\nbatch = \"5MiB\"\n\
         requests_per_second = 6\nparallelism = 7\nrequests_in_flight = 8\nlog = \"9KiB\"\nhandles = 10\n\
-        stack = \"128KiB\"\nempty_batches = 12\ncomponent_size = \"13MiB\"\ncompile_time = \"14s\"\n";
+        stack = \"128KiB\"\nempty_batches = 12\ncomponent_size = \"13MiB\"\ncompile_time = \"14s\"\nrequests_per_batch = 15\n\
+        request_timeout = \"16s\"\nresponse_headers = \"17KiB\"\n";
     let some = "memory = \"512MiB\"\nrequests_per_second = 0.5\n";
     assert!(GOOD.contains(some));
     let file = parse(&GOOD.replace(some, all)).unwrap();
@@ -26,10 +27,13 @@ fn every_limit_has_a_key() {
         empty_batches: 12,
         component_size: 13 << 20,
         compile_time: Duration::from_secs(14),
+        requests_per_batch: 15,
+        request_timeout: Duration::from_secs(16),
+        response_headers: 17 << 10,
     };
     assert_eq!(file.config().source.limits, expected);
     // What is left out is what the sandbox takes by itself.
     let file = parse(&GOOD.replace(some, "")).unwrap();
-    let limits = crate::open::limits(&file.config().source.limits);
+    let limits = crate::source_options::limits(&file.config().source.limits);
     assert_eq!(limits, sandbar_sandbox::Limits::default());
 }

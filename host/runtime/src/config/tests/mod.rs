@@ -1,4 +1,5 @@
 mod file;
+mod grants;
 mod limits;
 mod mistakes;
 mod options;

@@ -1,0 +1,182 @@
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Uri;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::client::legacy::connect::dns::Name;
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use tower_service::Service;
+
+use crate::policy::Grants;
+
+type Found = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Where names lead to.
+pub(crate) trait Resolve: Send + Sync {
+    /// All addresses of a host.
+    fn resolve(&self, host: &str) -> Found;
+}
+
+/// This machine's resolver.
+pub(crate) struct SystemResolver;
+
+impl Resolve for SystemResolver {
+    fn resolve(&self, host: &str) -> Found {
+        let host = host.to_owned();
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((host, 0)).await?;
+            Ok(found.map(|address| address.ip()).collect())
+        })
+    }
+}
+
+/// Marks a connection that was refused because of its address.
+#[derive(Debug, thiserror::Error)]
+#[error("{host} leads to a private address")]
+pub(crate) struct ProhibitedAddress {
+    pub(crate) host: String,
+}
+
+/// Resolves names and lets only granted addresses through. The connection goes to what is given here, so there is no
+/// second answer that could differ.
+#[derive(Clone)]
+pub(crate) struct CheckedResolver {
+    pub(crate) grants: Arc<Grants>,
+    pub(crate) resolver: Arc<dyn Resolve>,
+}
+
+impl Service<Name> for CheckedResolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let Self { grants, resolver } = self.clone();
+        Box::pin(async move {
+            let host = name.as_str().to_owned();
+            let found = resolver.resolve(&host).await?;
+            let granted: Vec<_> = found
+                .iter()
+                .filter(|found| grants.check_address(&host, **found))
+                .map(|found| SocketAddr::new(*found, 0))
+                .collect();
+            if granted.is_empty() && !found.is_empty() {
+                return Err(io::Error::other(ProhibitedAddress { host }));
+            }
+            Ok(granted.into_iter())
+        })
+    }
+}
+
+/// A connector with an end: name, TCP and TLS together take no longer. Its connections know whether they served a
+/// request before.
+#[derive(Clone)]
+pub(crate) struct Timed<C> {
+    pub(crate) inner: C,
+    pub(crate) within: Duration,
+}
+
+/// Whether a connection has given a response before.
+#[derive(Clone, Default)]
+pub(crate) struct Used(Arc<AtomicBool>);
+
+impl Used {
+    pub(crate) fn mark(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_marked(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl<C> Service<Uri> for Timed<C>
+where
+    C: Service<Uri>,
+    C::Error: Into<BoxError>,
+    C::Future: Send + 'static,
+{
+    type Response = Tracked<C::Response>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connected = tokio::time::timeout(self.within, self.inner.call(uri));
+        Box::pin(async move {
+            match connected.await {
+                Ok(Ok(stream)) => Ok(Tracked {
+                    stream,
+                    used: Used::default(),
+                }),
+                Ok(Err(e)) => Err(e.into()),
+                Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
+            }
+        })
+    }
+}
+
+/// A connection that carries [`Used`].
+pub(crate) struct Tracked<S> {
+    stream: S,
+    used: Used,
+}
+
+impl<S: Connection> Connection for Tracked<S> {
+    fn connected(&self) -> Connected {
+        self.stream.connected().extra(self.used.clone())
+    }
+}
+
+impl<S: Read + Unpin> Read for Tracked<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: Write + Unpin> Write for Tracked<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
+    }
+}

@@ -1,0 +1,293 @@
+use std::io;
+
+use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
+use bytes::{Buf, Bytes};
+use flate2::{Decompress, FlushDecompress, Status};
+use zstd::stream::raw::{DParameter, Decoder as ZstdDecoder, Operation};
+
+/// The content codings that the host asks for.
+pub(crate) const ACCEPTED: &str = "gzip, br, zstd";
+/// What one step may bring, however small its input: a bomb goes off in pieces of this size.
+const STEP: usize = 64 << 10;
+/// The window that every decoder of HTTP bodies has to have, and the largest one that this has (RFC 9659).
+const ZSTD_WINDOW_LOG: u32 = 23;
+
+/// Undoes one content coding, piece by piece.
+pub(crate) struct Decoder {
+    kind: Kind,
+    input: Bytes,
+    output: Vec<u8>,
+    /// At the start, or behind a whole stream: a body may end here.
+    whole: bool,
+    started: bool,
+}
+
+enum Kind {
+    Gzip(Decompress),
+    Brotli(Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>),
+    Zstd(ZstdDecoder<'static>),
+}
+
+/// How far one step came.
+struct Step {
+    read: usize,
+    written: usize,
+    ended: bool,
+}
+
+impl Decoder {
+    /// A decoder for the value of a `content-encoding` header. `None` for no coding.
+    ///
+    /// # Errors
+    /// The coding's name, if nobody asked for it.
+    pub(crate) fn of(coding: &str) -> Result<Option<Self>, String> {
+        let unknown = || coding.chars().take(40).collect::<String>();
+        let kind = match coding.trim().to_ascii_lowercase().as_str() {
+            "" | "identity" => return Ok(None),
+            "gzip" | "x-gzip" => Kind::Gzip(Decompress::new_gzip(15)),
+            "br" => {
+                let alloc = StandardAlloc::default;
+                Kind::Brotli(Box::new(BrotliState::new_strict(alloc(), alloc(), alloc())))
+            }
+            "zstd" => {
+                let mut decoder = ZstdDecoder::new().map_err(|_| unknown())?;
+                let window = DParameter::WindowLogMax(ZSTD_WINDOW_LOG);
+                decoder.set_parameter(window).map_err(|_| unknown())?;
+                Kind::Zstd(decoder)
+            }
+            _ => return Err(unknown()),
+        };
+        Ok(Some(Self {
+            kind,
+            input: Bytes::new(),
+            output: vec![0; STEP],
+            whole: true,
+            started: false,
+        }))
+    }
+
+    /// Hands over the next piece of the body, when [`next`](Self::next) gave nothing.
+    pub(crate) fn feed(&mut self, input: Bytes) {
+        self.input = input;
+    }
+
+    /// The next piece of what was coded, of at most 64 KiB, or nothing for want of input.
+    ///
+    /// # Errors
+    /// The input is not what it says.
+    pub(crate) fn next(&mut self) -> io::Result<Option<Bytes>> {
+        loop {
+            if self.whole && self.input.is_empty() {
+                return Ok(None);
+            }
+            if self.whole && !self.goes_on() {
+                self.input.clear();
+                return Ok(None);
+            }
+            let had = self.input.len();
+            let step = self.kind.step(&self.input, &mut self.output)?;
+            self.input.advance(step.read.min(had));
+            self.whole = step.ended;
+            if step.written > 0 {
+                let piece = self.output.get(..step.written).unwrap_or_default();
+                return Ok(Some(Bytes::copy_from_slice(piece)));
+            }
+            if step.ended {
+                continue;
+            }
+            if self.input.is_empty() {
+                return Ok(None);
+            }
+            if step.read == 0 {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+        }
+    }
+
+    /// Whether the body may end here.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// What stands behind a whole stream: another one, or something to ignore. At the start it goes on anyway.
+    fn goes_on(&mut self) -> bool {
+        if !self.started {
+            self.started = true;
+            return true;
+        }
+        match &mut self.kind {
+            Kind::Gzip(state) => {
+                *state = Decompress::new_gzip(15);
+                self.input.starts_with(&[0x1f])
+            }
+            Kind::Brotli(_) => false,
+            Kind::Zstd(_) => true,
+        }
+    }
+}
+
+impl Kind {
+    fn step(&mut self, input: &[u8], output: &mut [u8]) -> io::Result<Step> {
+        let broken = || io::Error::from(io::ErrorKind::InvalidData);
+        match self {
+            Self::Gzip(state) => {
+                let (read, written) = (state.total_in(), state.total_out());
+                let status = state
+                    .decompress(input, output, FlushDecompress::None)
+                    .map_err(|_| broken())?;
+                let since = |now: u64, then: u64| usize::try_from(now - then).unwrap_or(usize::MAX);
+                Ok(Step {
+                    read: since(state.total_in(), read),
+                    written: since(state.total_out(), written),
+                    ended: status == Status::StreamEnd,
+                })
+            }
+            Self::Brotli(state) => {
+                let (mut left, mut read) = (input.len(), 0);
+                let (mut room, mut written, mut total) = (output.len(), 0, 0);
+                let result = BrotliDecompressStream(
+                    &mut left,
+                    &mut read,
+                    input,
+                    &mut room,
+                    &mut written,
+                    output,
+                    &mut total,
+                    state,
+                );
+                match result {
+                    BrotliResult::ResultFailure => Err(broken()),
+                    result => Ok(Step {
+                        read,
+                        written,
+                        ended: matches!(result, BrotliResult::ResultSuccess),
+                    }),
+                }
+            }
+            Self::Zstd(decoder) => {
+                let status = decoder.run_on_buffers(input, output)?;
+                Ok(Step {
+                    read: status.bytes_read,
+                    written: status.bytes_written,
+                    ended: status.remaining == 0,
+                })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn gzip(text: &[u8]) -> Vec<u8> {
+        let mut coded = Vec::with_capacity(text.len() + 1024);
+        let mut state = flate2::Compress::new_gzip(flate2::Compression::default(), 15);
+        let status = state
+            .compress_vec(text, &mut coded, flate2::FlushCompress::Finish)
+            .unwrap();
+        assert_eq!(status, Status::StreamEnd);
+        coded
+    }
+
+    fn brotli(text: &[u8]) -> Vec<u8> {
+        let mut writer = brotli::CompressorWriter::new(vec![], 4096, 5, 22);
+        writer.write_all(text).unwrap();
+        writer.into_inner()
+    }
+
+    fn zstd(text: &[u8]) -> Vec<u8> {
+        zstd::encode_all(text, 3).unwrap()
+    }
+
+    /// Decodes in pieces of this size: what came, and whether it was whole.
+    fn decode(coding: &str, coded: &[u8], piece: usize) -> io::Result<(Vec<u8>, bool)> {
+        let mut decoder = Decoder::of(coding).unwrap().unwrap();
+        let mut text = vec![];
+        for piece in coded.chunks(piece) {
+            decoder.feed(Bytes::copy_from_slice(piece));
+            while let Some(decoded) = decoder.next()? {
+                assert!(decoded.len() <= STEP);
+                text.extend_from_slice(&decoded);
+            }
+        }
+        Ok((text, decoder.is_whole()))
+    }
+
+    fn sample() -> Vec<u8> {
+        (0..200_000u32).flat_map(|n| (n * n).to_le_bytes()).collect()
+    }
+
+    type Encode = fn(&[u8]) -> Vec<u8>;
+    const CODINGS: [(&str, Encode); 3] = [("gzip", gzip), ("br", brotli), ("zstd", zstd)];
+
+    #[test]
+    fn every_coding_is_undone_whatever_the_pieces() {
+        for (coding, encode) in CODINGS {
+            for text in [sample(), b"short".to_vec(), vec![]] {
+                let coded = encode(&text);
+                for piece in [1, 7, 4096, usize::MAX] {
+                    let (decoded, whole) = decode(coding, &coded, piece).unwrap();
+                    assert!(decoded == text && whole, "{coding} in pieces of {piece}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_cut_is_not_whole() {
+        for (coding, encode) in CODINGS {
+            let coded = encode(&sample());
+            for length in [1, coded.len() / 2, coded.len() - 1] {
+                let (_, whole) = decode(coding, &coded[..length], 4096).unwrap();
+                assert!(!whole, "{coding} cut to {length} of {}", coded.len());
+            }
+            assert!(decode(coding, b"", 1).unwrap().1, "no body at all");
+        }
+    }
+
+    #[test]
+    fn what_is_not_coded_so_is_an_error() {
+        for (coding, _) in CODINGS {
+            assert!(
+                decode(coding, b"[{\"id\": 1}, {\"id\": 2}]", 4096).is_err(),
+                "{coding}"
+            );
+        }
+        let mut broken = gzip(&sample());
+        let middle = broken.len() / 2;
+        broken[middle] ^= 0xff;
+        assert!(decode("gzip", &broken, 4096).is_err(), "its checksum says so");
+    }
+
+    #[test]
+    fn streams_in_a_row_are_one_body() {
+        for (coding, encode) in [("gzip", gzip as Encode), ("zstd", zstd)] {
+            let coded = [encode(b"one, "), encode(b"two")].concat();
+            for piece in [1, 4096] {
+                let (decoded, whole) = decode(coding, &coded, piece).unwrap();
+                assert_eq!((decoded.as_slice(), whole), (&b"one, two"[..], true), "{coding}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_codings_are_named() {
+        for coding in ["deflate", "gzip, br", "compress"] {
+            assert_eq!(Decoder::of(coding).err(), Some(coding.to_owned()));
+        }
+        assert!(matches!(Decoder::of("identity"), Ok(None)));
+        assert!(matches!(Decoder::of(" GZIP "), Ok(Some(_))));
+    }
+
+    #[test]
+    fn a_window_larger_than_http_allows_is_refused() {
+        let mut encoder = zstd::Encoder::new(vec![], 1).unwrap();
+        encoder.window_log(27).unwrap();
+        encoder.write_all(&vec![7; 1 << 20]).unwrap();
+        let coded = encoder.finish().unwrap();
+        assert!(decode("zstd", &coded, 4096).is_err());
+    }
+}

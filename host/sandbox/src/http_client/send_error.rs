@@ -1,0 +1,114 @@
+use std::io;
+
+use http::Extensions;
+use hyper_util::client::legacy::Error as ClientError;
+use url::Url;
+use wasmtime_wasi_http::Error;
+
+use super::{ProhibitedAddress, Used, prohibited};
+use crate::limits::Violation;
+use crate::policy::shown;
+
+/// Why a request got no response.
+#[derive(Debug)]
+pub(crate) enum SendError {
+    /// The call is stopped, whatever the component makes of it.
+    Stopped(Violation),
+    /// What the component is told.
+    Failed(Error),
+    /// The same, of a connection that had served before: it may have died of old age while the request was sent.
+    Dropped(Error),
+}
+
+impl From<Error> for SendError {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<Violation> for SendError {
+    fn from(violation: Violation) -> Self {
+        Self::Stopped(violation)
+    }
+}
+
+impl SendError {
+    pub(super) fn of(error: &ClientError, url: &Url, most_headers: u64) -> Self {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+        let mut text = String::new();
+        let mut dropped = false;
+        while let Some(e) = cause {
+            // `io::Error` shows its own cause, and hides it from `source`.
+            let io = e.downcast_ref::<io::Error>();
+            let inner = io
+                .and_then(|io| io.get_ref())
+                .map(|i| i as &(dyn std::error::Error + 'static));
+            for e in [Some(e), inner].into_iter().flatten() {
+                if let Some(found) = e.downcast_ref::<ProhibitedAddress>() {
+                    return prohibited(&found.host, url);
+                }
+                if e.downcast_ref::<rustls::Error>().is_some() {
+                    return Self::Failed(Error::InternalError(Some(format!("TLS: {e}"))));
+                }
+            }
+            if let Some(hyper) = e.downcast_ref::<hyper::Error>() {
+                if hyper.is_parse_too_large() {
+                    return too_many_headers(url, most_headers).into();
+                }
+                dropped |= hyper.is_incomplete_message() || hyper.is_canceled() || hyper.is_closed();
+            }
+            match io.map(io::Error::kind) {
+                Some(io::ErrorKind::ConnectionRefused) => return Self::Failed(Error::ConnectionRefused),
+                Some(io::ErrorKind::TimedOut) => return Self::Failed(Error::ConnectionTimeout),
+                Some(
+                    io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::BrokenPipe,
+                ) => dropped = true,
+                _ => {}
+            }
+            text = e.to_string();
+            cause = e.source();
+        }
+        if error.is_connect() {
+            return Self::Failed(Error::DnsError {
+                rcode: Some(text),
+                info_code: None,
+            });
+        }
+        match dropped && served_before(error) {
+            true => Self::Dropped(Error::ConnectionTerminated),
+            false => Self::Failed(Error::ConnectionTerminated),
+        }
+    }
+
+    /// For messages of the host's own requests.
+    pub(super) fn plain(&self) -> String {
+        match self {
+            Self::Stopped(Violation::Refused { what, remedy }) => {
+                format!("{what}; to allow it, write under [source.grants]: {remedy}")
+            }
+            Self::Stopped(violation) => format!("{violation:?}"),
+            Self::Failed(Error::DnsError { rcode: Some(why), .. }) => why.clone(),
+            Self::Failed(error) | Self::Dropped(error) => format!("{error:?}"),
+        }
+    }
+}
+
+pub(super) fn too_many_headers(url: &Url, most: u64) -> Violation {
+    Violation::Limit {
+        limit: format!(
+            "the headers of the answer of {} are longer than {most} bytes, or more than 100",
+            shown(url)
+        ),
+        key: "response_headers",
+    }
+}
+
+fn served_before(error: &ClientError) -> bool {
+    let mut extensions = Extensions::new();
+    if let Some(connection) = error.connect_info() {
+        connection.get_extras(&mut extensions);
+    }
+    extensions.get::<Used>().is_some_and(Used::is_marked)
+}

@@ -1,0 +1,343 @@
+//! Tokens that the host fetches, keeps and renews (RFC 6749, client credentials and refresh token).
+
+mod store;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use url::{Host, Url, form_urlencoded};
+
+use crate::SandboxError;
+use crate::credential::{basic, header_value};
+use crate::http_client::HttpClient;
+use crate::redact::Redactor;
+use crate::text::printable;
+use store::TokenStore;
+
+/// How a token is fetched.
+#[derive(Clone)]
+pub struct OAuthOptions {
+    /// The token endpoint.
+    pub token_url: String,
+    /// The client's name there.
+    pub client_id: String,
+    /// The client's secret.
+    pub client_secret: String,
+    /// What the token shall be good for.
+    pub scope: Option<String>,
+    /// A refresh token; without one the client's own credentials are the grant.
+    pub refresh_token: Option<String>,
+    /// The folder that keeps the newest refresh token, where the endpoint gives a new one each time. Without a
+    /// folder it is kept in memory.
+    pub store: Option<PathBuf>,
+}
+
+/// The token of one credential.
+pub(crate) struct OAuth {
+    origin: String,
+    token_url: Url,
+    options: OAuthOptions,
+    store: Option<TokenStore>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    access: Option<Access>,
+    refresh: Option<String>,
+    /// Whether the endpoint wants the client's secret in the body and not in a header.
+    secret_in_body: bool,
+}
+
+struct Access {
+    header: HeaderValue,
+    until: Option<Instant>,
+}
+
+/// Why there is no token.
+#[derive(Debug)]
+pub(crate) enum TokenError {
+    /// It may work later.
+    Unavailable(String),
+    /// It won't.
+    Refused(String),
+}
+
+/// What an endpoint answers; one that fails has an `error` alone.
+#[derive(serde::Deserialize)]
+struct TokenAnswer {
+    access_token: Option<String>,
+    token_type: Option<String>,
+    expires_in: Option<serde_json::Value>,
+    refresh_token: Option<String>,
+    error: Option<String>,
+}
+
+/// A token is renewed so long before it ends, or a tenth of its life where that is shorter.
+const MARGIN: Duration = Duration::from_secs(60);
+
+impl OAuthOptions {
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        let basic = basic(&encoded(&self.client_id), &encoded(&self.client_secret));
+        let basic = basic.trim_start_matches("Basic ").to_owned();
+        let secrets = [self.client_secret.clone(), basic].into_iter();
+        secrets.chain(self.refresh_token.clone()).collect()
+    }
+}
+
+impl OAuth {
+    pub(crate) fn new(origin: &str, options: OAuthOptions) -> Result<Self, SandboxError> {
+        let bad = |reason: &str| {
+            let url = printable(&options.token_url, 200);
+            SandboxError::Policy(format!("credential for {origin}: the token URL {url:?} {reason}"))
+        };
+        let token_url = Url::parse(&options.token_url).map_err(|e| bad(&format!("is no URL: {e}")))?;
+        let here = match token_url.host() {
+            Some(Host::Ipv4(v4)) => v4.is_loopback(),
+            Some(Host::Ipv6(v6)) => v6.is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        match token_url.scheme() {
+            "https" => {}
+            "http" if here => {}
+            "http" => return Err(bad("is plain HTTP; a client's secret is sent over https only")),
+            _ => return Err(bad("is neither https nor http")),
+        }
+        if !token_url.username().is_empty() || token_url.password().is_some() {
+            return Err(bad("names a user; write client_id and client_secret"));
+        }
+        let store = match (&options.store, &options.refresh_token) {
+            (Some(folder), Some(configured)) => Some(TokenStore::new(folder, origin, configured)),
+            _ => None,
+        };
+        Ok(Self {
+            origin: origin.to_owned(),
+            token_url,
+            options,
+            store,
+            state: Mutex::default(),
+        })
+    }
+
+    /// The token endpoint, as it may be shown.
+    pub(crate) fn token_url(&self) -> String {
+        crate::policy::shown(&self.token_url)
+    }
+
+    /// The `authorization` header of now. Whoever comes while a token is fetched waits for that one.
+    ///
+    /// A fetch goes on when nobody waits for it any more: the endpoint may have made the old refresh token worthless.
+    pub(crate) async fn header(
+        self: &Arc<Self>,
+        client: &Arc<HttpClient>,
+    ) -> Result<HeaderValue, TokenError> {
+        if let Some(header) = self.state.lock().await.valid() {
+            return Ok(header);
+        }
+        let (oauth, client) = (self.clone(), client.clone());
+        let renewed = tokio::spawn(async move { oauth.renew(&client).await });
+        renewed
+            .await
+            .unwrap_or_else(|e| Err(self.unavailable(&e.to_string())))
+    }
+
+    async fn renew(&self, client: &HttpClient) -> Result<HeaderValue, TokenError> {
+        let mut state = self.state.lock().await;
+        if let Some(header) = state.valid() {
+            return Ok(header);
+        }
+        state.access = None;
+        let access = self.fetch(client, &mut state).await?;
+        let header = access.header.clone();
+        state.access = Some(access);
+        Ok(header)
+    }
+
+    /// Forgets a token that the remote refused, unless another one has taken its place already.
+    pub(crate) async fn reject(&self, refused: &HeaderValue) {
+        let mut state = self.state.lock().await;
+        if state
+            .access
+            .as_ref()
+            .is_some_and(|access| access.header == refused)
+        {
+            state.access = None;
+        }
+    }
+
+    async fn fetch(&self, client: &HttpClient, state: &mut State) -> Result<Access, TokenError> {
+        let redactor = client.redactor();
+        if let Some(store) = &self.store {
+            // Another process may have been given a newer one.
+            let kept = store.load().map_err(|e| self.unavailable(&e))?;
+            state.refresh = kept.or_else(|| state.refresh.take());
+        }
+        let configured = self.options.refresh_token.as_ref();
+        let refresh = state.refresh.clone().or_else(|| configured.cloned());
+        if let Some(refresh) = &refresh {
+            redactor.add_passing(refresh);
+        }
+        let mut answer = self.ask(client, refresh.as_deref(), state.secret_in_body).await?;
+        let refused = |answer: &(StatusCode, TokenAnswer)| {
+            answer.0 == StatusCode::UNAUTHORIZED || answer.1.error.as_deref() == Some("invalid_client")
+        };
+        if refused(&answer) && !state.secret_in_body {
+            // RFC 6749 wants the header understood everywhere; not everybody does.
+            let second = self.ask(client, refresh.as_deref(), true).await?;
+            if second.0.is_success() {
+                state.secret_in_body = true;
+                answer = second;
+            }
+        }
+        let (status, answer) = answer;
+        let Some(token) = answer.access_token.filter(|_| status.is_success()) else {
+            let error = answer.error.unwrap_or_else(|| "no access_token".into());
+            let error = printable(&redactor.redact(&error), 200);
+            let refused = format!(
+                "the token for {} is refused by {}: {} {error}; check client_id, client_secret and refresh_token",
+                self.origin,
+                self.token_url(),
+                status.as_u16(),
+            );
+            return Err(TokenError::Refused(refused));
+        };
+        redactor.add_passing(&token);
+        if let Some(kind) = answer
+            .token_type
+            .filter(|kind| !kind.eq_ignore_ascii_case("bearer"))
+        {
+            let kind = printable(&redactor.redact(&kind), 40);
+            let message = format!(
+                "{} gives a token of the type {kind:?}; bearer is known",
+                self.token_url()
+            );
+            return Err(TokenError::Refused(message));
+        }
+        if let Some(new) = answer.refresh_token.filter(|new| Some(new) != refresh.as_ref()) {
+            self.keep(&new, redactor);
+            state.refresh = Some(new);
+        }
+        let header = header_value(&self.origin, "authorization", &format!("Bearer {token}"));
+        let until =
+            lifetime(answer.expires_in.as_ref()).map(|life| Instant::now() + life - MARGIN.min(life / 10));
+        Ok(Access {
+            header: header.map_err(|e| TokenError::Refused(e.to_string()))?,
+            until,
+        })
+    }
+
+    /// The one that was used may be worthless from now on.
+    fn keep(&self, refresh: &str, redactor: &Redactor) {
+        redactor.add_passing(refresh);
+        let origin = &self.origin;
+        match &self.store {
+            Some(store) => {
+                if let Err(reason) = store.save(refresh) {
+                    tracing::warn!(%origin, "the new refresh token is kept in memory only: {reason}");
+                }
+            }
+            None => tracing::warn!(
+                %origin,
+                "the token endpoint gave a new refresh token, which is kept in memory only: the checkpoint location is no folder of this machine. The next start begins with the configured one"
+            ),
+        }
+    }
+
+    async fn ask(
+        &self,
+        client: &HttpClient,
+        refresh: Option<&str>,
+        secret_in_body: bool,
+    ) -> Result<(StatusCode, TokenAnswer), TokenError> {
+        let (headers, form) = self.request(refresh, secret_in_body)?;
+        let posted = client.post(&self.token_url, headers, form.into()).await;
+        let (status, body) = posted.map_err(|reason| self.unavailable(&reason))?;
+        if status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429) {
+            return Err(self.unavailable(status.as_str()));
+        }
+        let answer = serde_json::from_slice(&body).unwrap_or(TokenAnswer {
+            access_token: None,
+            token_type: None,
+            expires_in: None,
+            refresh_token: None,
+            error: None,
+        });
+        Ok((status, answer))
+    }
+
+    fn request(
+        &self,
+        refresh: Option<&str>,
+        secret_in_body: bool,
+    ) -> Result<(HeaderMap, String), TokenError> {
+        let OAuthOptions {
+            client_id,
+            client_secret,
+            scope,
+            ..
+        } = &self.options;
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        match refresh {
+            Some(refresh) => form
+                .append_pair("grant_type", "refresh_token")
+                .append_pair("refresh_token", refresh),
+            None => form.append_pair("grant_type", "client_credentials"),
+        };
+        if let Some(scope) = scope {
+            form.append_pair("scope", scope);
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+        headers.insert(CONTENT_TYPE, kind);
+        if secret_in_body {
+            form.append_pair("client_id", client_id)
+                .append_pair("client_secret", client_secret);
+        } else {
+            let value = basic(&encoded(client_id), &encoded(client_secret));
+            let value = header_value(&self.origin, "authorization", &value);
+            headers.insert(
+                AUTHORIZATION,
+                value.map_err(|e| TokenError::Refused(e.to_string()))?,
+            );
+        }
+        Ok((headers, form.finish()))
+    }
+
+    fn unavailable(&self, reason: &str) -> TokenError {
+        let (origin, url) = (&self.origin, self.token_url());
+        TokenError::Unavailable(format!(
+            "the token for {origin} can't be had from {url}: {reason}"
+        ))
+    }
+}
+
+impl State {
+    fn valid(&self) -> Option<HeaderValue> {
+        let access = self.access.as_ref()?;
+        let now = Instant::now();
+        access
+            .until
+            .is_none_or(|until| now < until)
+            .then(|| access.header.clone())
+    }
+}
+
+/// Some endpoints write the number in quotes.
+fn lifetime(told: Option<&serde_json::Value>) -> Option<Duration> {
+    let told = told?;
+    let seconds = told.as_f64().or_else(|| told.as_str()?.parse().ok())?;
+    // Whatever lasts longer than a year may as well be asked for then.
+    Duration::try_from_secs_f64(seconds.clamp(0.0, 31_536_000.0)).ok()
+}
+
+/// RFC 6749, section 2.3.1.
+fn encoded(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}

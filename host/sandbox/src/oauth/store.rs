@@ -1,0 +1,94 @@
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// One file with the newest refresh token of one credential, which its owner alone can read.
+pub(super) struct TokenStore {
+    path: PathBuf,
+    configured: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    /// The digest of the configured token that this one descends from: whoever configures another one means it.
+    configured: String,
+    refresh_token: String,
+}
+
+impl TokenStore {
+    pub(super) fn new(folder: &Path, origin: &str, configured: &str) -> Self {
+        let name: String = hex(origin).chars().take(16).collect();
+        Self {
+            path: folder.join(format!("oauth-{name}")),
+            configured: hex(configured),
+        }
+    }
+
+    /// The newest token, if there is one that descends from the configured one.
+    pub(super) fn load(&self) -> Result<Option<String>, String> {
+        let text = match fs::read(&self.path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(format!("{}: {e}", self.path.display())),
+        };
+        let kept: Option<Kept> = serde_json::from_slice(&text).ok();
+        Ok(kept
+            .filter(|kept| kept.configured == self.configured)
+            .map(|kept| kept.refresh_token))
+    }
+
+    /// Replaces it. It is durable when this returns.
+    pub(super) fn save(&self, refresh_token: &str) -> Result<(), String> {
+        let kept = Kept {
+            configured: self.configured.clone(),
+            refresh_token: refresh_token.to_owned(),
+        };
+        self.write(&kept)
+            .map_err(|e| format!("{} can't be written: {e}", self.path.display()))
+    }
+
+    fn write(&self, kept: &Kept) -> io::Result<()> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        let mut file = tempfile::Builder::new()
+            .permissions(fs::Permissions::from_mode(0o600))
+            .tempfile_in(folder)?;
+        file.write_all(&serde_json::to_vec(kept)?)?;
+        file.as_file().sync_all()?;
+        file.persist(&self.path).map_err(|e| e.error)?;
+        fs::File::open(folder)?.sync_all()
+    }
+}
+
+fn hex(text: &str) -> String {
+    format!("{:x}", Sha256::digest(text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_kept_for_its_owner_alone_and_for_the_configured_one_it_descends_from() {
+        let folder = tempfile::tempdir().unwrap();
+        let secrets = folder.path().join("checkpoint/secrets");
+        let store = TokenStore::new(&secrets, "https://a.example", "first");
+        assert_eq!(store.load(), Ok(None));
+        store.save("second").unwrap();
+        store.save("third").unwrap();
+        assert_eq!(store.load(), Ok(Some("third".into())));
+        let other = |origin, configured| TokenStore::new(&secrets, origin, configured).load();
+        assert_eq!(other("https://a.example", "another"), Ok(None));
+        assert_eq!(other("https://b.example", "first"), Ok(None));
+
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&secrets), mode(&store.path)), (0o700, 0o600));
+        assert_eq!(fs::read_dir(&secrets).unwrap().count(), 1);
+        fs::write(&store.path, "{").unwrap();
+        assert_eq!(store.load(), Ok(None), "a damaged file is as good as none");
+    }
+}
