@@ -1,47 +1,20 @@
 use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
-
-use serde_json::Value;
 
 use crate::Offset;
 
-/// The offsets that one look has passed. Coming to one of them again, a source would go round in a circle and append
+/// The offsets that one look has passed, by their fingerprints. Coming to one of them again, a source would go round in a circle and append
 /// the same rows for ever.
 pub(crate) struct Passed(HashSet<u64>);
 
 impl Passed {
     pub(crate) fn from(start: &Offset) -> Self {
-        Self(HashSet::from([fingerprint(start.value())]))
+        Self(HashSet::from([start.fingerprint()]))
     }
 
     /// Passes one more. False when it was passed before.
     pub(crate) fn by(&mut self, offset: &Offset) -> bool {
-        self.0.insert(fingerprint(offset.value()))
+        self.0.insert(offset.fingerprint())
     }
-}
-
-/// The same for the same JSON value, whatever the order of its keys.
-fn fingerprint(value: &Value) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    match value {
-        Value::Object(fields) => {
-            let sum = fields.iter().fold(0_u64, |sum, (key, value)| {
-                let mut field = DefaultHasher::new();
-                (key, fingerprint(value)).hash(&mut field);
-                sum.wrapping_add(field.finish())
-            });
-            ("object", fields.len(), sum).hash(&mut hasher);
-        }
-        Value::Array(items) => {
-            ("array", items.len()).hash(&mut hasher);
-            items.iter().for_each(|item| fingerprint(item).hash(&mut hasher));
-        }
-        Value::String(text) => ("string", text).hash(&mut hasher),
-        Value::Number(number) => ("number", number.to_string()).hash(&mut hasher),
-        Value::Bool(boolean) => boolean.hash(&mut hasher),
-        Value::Null => "null".hash(&mut hasher),
-    }
-    hasher.finish()
 }
 
 #[cfg(test)]
