@@ -10,7 +10,7 @@ use delta_kernel_default_engine::{DefaultEngine, DefaultEngineBuilder};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use sandbar_pipeline::{Clock, SinkError};
+use sandbar_pipeline::{Clock, SinkError, create_folder};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 use url::Url;
@@ -124,14 +124,7 @@ impl Table {
         let Some(folder) = self.folder().filter(|folder| !folder.exists()) else {
             return Ok(());
         };
-        let missing: Vec<_> = folder.ancestors().take_while(|parent| !parent.exists()).collect();
-        std::fs::create_dir_all(&folder)
-            .and_then(|()| {
-                missing
-                    .iter()
-                    .filter_map(|made| made.parent())
-                    .try_for_each(sync_folder)
-            })
+        create_folder(&folder)
             .map_err(|e| store_error(format!("can't create the folder {}", folder.display()), e))
     }
 
@@ -152,14 +145,6 @@ impl Table {
     pub(crate) fn commit_path(&self, version: u64) -> Result<Path, SinkError> {
         Path::from_url_path(format!("{}_delta_log/{version:020}.json", self.root.path()))
             .map_err(|e| store_error(format!("can't read the table {}", self.root), e))
-    }
-}
-
-/// Makes the entries of a folder durable. Folders of other systems than Unix can't be synced.
-fn sync_folder(folder: &std::path::Path) -> std::io::Result<()> {
-    match cfg!(unix) {
-        true => std::fs::File::open(folder)?.sync_all(),
-        false => Ok(()),
     }
 }
 

@@ -11,7 +11,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::folder::create_folder;
+use crate::folder::create_location;
 use crate::{BatchId, CheckpointError, ComponentId, Offset, PipelineError};
 
 const NOTE: &str = "source/progress.json";
@@ -72,7 +72,7 @@ impl CheckpointLocation {
     /// # Errors
     /// The folder can't be created.
     pub fn local(folder: &FsPath) -> Result<Self, CheckpointError> {
-        create_folder(folder)?;
+        create_location(folder)?;
         let location = || folder.display().to_string();
         let store = LocalFileSystem::new_with_prefix(folder).map_err(|e| CheckpointError::Location {
             location: location(),

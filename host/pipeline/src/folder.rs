@@ -3,17 +3,24 @@ use std::path::Path;
 
 use crate::CheckpointError;
 
-/// Creates a folder with all above it. Durable, as the files in it will be: with the name of its folder an entry of
-/// the offset log is lost.
-pub(crate) fn create_folder(folder: &Path) -> Result<(), CheckpointError> {
+/// Creates a folder of this machine with all above it. Durable, as the files in it will be: whoever loses a folder's
+/// name loses what is in it. A folder that is there is left as it is.
+///
+/// # Errors
+/// The folder or one above it can't be created or synced.
+pub fn create_folder(folder: &Path) -> std::io::Result<()> {
     let above = folder.ancestors();
     let missing: Vec<_> = above
         .take_while(|path| !is_here(path) && !path.exists())
         .collect();
     let parents = missing.iter().filter_map(|made| made.parent());
-    std::fs::create_dir_all(folder)
-        .and_then(|()| parents.into_iter().try_for_each(sync_folder))
-        .map_err(|e| not_created(folder, &e))
+    std::fs::create_dir_all(folder)?;
+    parents.into_iter().try_for_each(sync_folder)
+}
+
+/// The same for a checkpoint location.
+pub(crate) fn create_location(folder: &Path) -> Result<(), CheckpointError> {
+    create_folder(folder).map_err(|e| not_created(folder, &e))
 }
 
 /// Whether it is the folder that relative paths begin in.
@@ -52,10 +59,10 @@ mod tests {
     #[test]
     fn a_name_that_can_not_be_a_folder_is_a_mistake_of_the_location_and_a_full_disk_is_none() {
         let parent = tempfile::tempdir().unwrap();
-        create_folder(&parent.path().join("a/b/c")).unwrap();
-        create_folder(&parent.path().join("a/b/c")).unwrap();
+        create_location(&parent.path().join("a/b/c")).unwrap();
+        create_location(&parent.path().join("a/b/c")).unwrap();
         std::fs::write(parent.path().join("file"), "").unwrap();
-        let mistake = create_folder(&parent.path().join("file/b")).unwrap_err();
+        let mistake = create_location(&parent.path().join("file/b")).unwrap_err();
         assert!(matches!(mistake, CheckpointError::Location { .. }), "{mistake}");
 
         let full = not_created(parent.path(), &Error::from_raw_os_error(28));

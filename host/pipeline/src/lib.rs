@@ -40,6 +40,7 @@ mod trigger;
 pub use checkpoint::{CheckpointLocation, OffsetEntry};
 pub use clock::{Clock, SystemClock};
 pub use error::{CheckpointError, PipelineError, SinkError, SourceError};
+pub use folder::create_folder;
 pub use micro_batch::{ComponentId, MicroBatch};
 pub use offset::{BatchId, Offset, Partition};
 pub use pipeline::{Pipeline, PipelineOptions, RunSummary};
