@@ -16,6 +16,8 @@ mod support;
 mod commands;
 /// `demo` and `demo-api`.
 mod demo;
+/// Credentials that come back in rows.
+mod echoes;
 /// An API that answers badly.
 mod failing_api;
 /// Grants, private addresses and credentials.
@@ -32,6 +34,8 @@ mod s3;
 mod stopping;
 /// What a table can have besides: an ingestion time, partitions, a log checkpoint, several pipelines.
 mod tables;
+/// HTTPS: certificates, HTTP/2 and HTTP/1.1.
+mod tls;
 /// Checkpoint locations on Databricks volumes.
 mod volumes;
 

@@ -12,7 +12,7 @@ use crate::support::{files_below, repository};
 const WIT_V0_1: &str = "sha256:c1b6e39d62799f65203f30e8a5e3c1a504381d3991bbe7daa5380f9ea5020c6c";
 
 /// What lies at the top of the repository. Anything else has a place below one of these.
-const TOP: [&str; 13] = [
+const TOP: [&str; 14] = [
     ".ci",
     ".gitattributes",
     ".github",
@@ -21,6 +21,7 @@ const TOP: [&str; 13] = [
     "Cargo.toml",
     "LICENSE",
     "README.md",
+    "SECURITY.md",
     "clippy.toml",
     "rust-toolchain.toml",
     "rustfmt.toml",
@@ -130,6 +131,19 @@ fn the_top_of_the_repository_stays_small() {
             "{name} lies at the top of the repository; give it a place below guest, host, tests or wit"
         );
     }
+}
+
+#[test]
+fn the_program_names_the_wasmtime_that_it_has() {
+    let lock = std::fs::read_to_string(repository().join("Cargo.lock")).unwrap();
+    let wanted = format!(
+        "name = \"wasmtime\"\nversion = \"{}\"\n",
+        sandbar_sandbox::WASMTIME_VERSION
+    );
+    assert!(
+        lock.contains(&wanted),
+        "WASMTIME_VERSION is not the version in Cargo.lock"
+    );
 }
 
 #[test]

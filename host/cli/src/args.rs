@@ -1,10 +1,12 @@
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use sandbar_runtime::WASMTIME_VERSION;
 
 /// Reads REST APIs into Delta tables, exactly once, with connectors that can reach nothing but what you grant.
 #[derive(Debug, Parser)]
-#[command(name = "sandbar", version, max_term_width = 100)]
+#[command(name = "sandbar", version = version(), max_term_width = 100)]
 pub(crate) struct Arguments {
     /// Say more on stderr: -v what happens, -vv every step. RUST_LOG, if set, decides instead.
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
@@ -31,6 +33,27 @@ pub(crate) enum Command {
     Status(FilesArguments),
     /// Set where the next micro-batch starts.
     Reset(ResetArguments),
+    /// Compile the component on stdin to stdout: the program does this in a process of its own.
+    #[command(name = COMPILE_COMPONENT, hide = true)]
+    CompileComponent(CompileArguments),
+}
+
+/// The command by which the program asks itself to compile.
+pub(crate) const COMPILE_COMPONENT: &str = "compile-component";
+
+#[derive(Debug, Args)]
+pub(crate) struct CompileArguments {
+    /// Bytes of stack that the component will have.
+    pub(crate) stack: u64,
+    /// Bytes of memory that compiling may take.
+    pub(crate) memory: u64,
+}
+
+/// Its own version, and that of what components run in.
+fn version() -> &'static str {
+    static TEXT: LazyLock<String> =
+        LazyLock::new(|| format!("{} (wasmtime {WASMTIME_VERSION})", env!("CARGO_PKG_VERSION")));
+    &TEXT
 }
 
 #[derive(Debug, Args)]

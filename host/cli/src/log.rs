@@ -11,6 +11,8 @@ pub(crate) fn start(verbose: u8) {
             "info,sandbar=debug,sandbar_pipeline=debug,sandbar_sandbox=debug,sandbar_delta=debug,sandbar_runtime=debug"
         }
     };
+    // These say something for each odd request of a component, as often as it likes.
+    let usual = format!("{usual},wasmtime_wasi=off,wasmtime_wasi_http=off");
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -14,7 +14,7 @@ use clap::Parser;
 use miette::MietteHandlerOpts;
 use sandbar_runtime::RuntimeError;
 
-use crate::args::{Arguments, Command};
+use crate::args::{Arguments, Command, CompileArguments};
 
 // What one thread allocates here another one frees, over and over: jemalloc gives it back to the system.
 #[global_allocator]
@@ -44,6 +44,10 @@ enum CliError {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Command::CompileComponent(CompileArguments { stack, memory }) = arguments.command {
+        let status = sandbar_runtime::compile_from_stdin(stack, memory);
+        return ExitCode::from(u8::try_from(status).unwrap_or(1));
+    }
     log::start(arguments.verbose);
     // Snippets of pipeline files hold lines that are meant to be copied: they must not be wrapped.
     let _ = miette::set_hook(Box::new(|_| {
@@ -83,6 +87,8 @@ async fn execute(command: Command) -> Result<(), CliError> {
         Command::Preview(arguments) => commands::preview::execute(arguments).await,
         Command::Status(arguments) => commands::status::execute(arguments).await,
         Command::Reset(arguments) => commands::reset::execute(arguments).await,
+        // It has its own way out, before there are threads.
+        Command::CompileComponent(_) => Ok(()),
     }
 }
 

@@ -1,6 +1,8 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
+use sandbar_runtime::is_unprintable;
+
 /// Prints to stdout. A reader that went away ends the program quietly, as it does for other tools.
 pub(crate) fn print(text: &str) {
     let mut out = io::stdout().lock();
@@ -16,6 +18,19 @@ pub(crate) fn print_json(value: &impl serde::Serialize) {
         Ok(text) => print(&format!("{text}\n")),
         Err(e) => tracing::error!(error = %e, "output can't be written as JSON"),
     }
+}
+
+/// Text from anywhere, fit for a terminal: what it holds must not work there as commands, nor be shown in another
+/// order than it is written. Line breaks stay.
+pub(crate) fn plain(text: &str) -> String {
+    let shown = |c: char| {
+        if c != '\n' && is_unprintable(c) {
+            '\u{fffd}'
+        } else {
+            c
+        }
+    };
+    text.chars().map(shown).collect()
 }
 
 /// A whole number with thousands set apart.
@@ -59,6 +74,23 @@ pub(crate) fn columns(rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn escape_sequences_of_rows_do_not_get_through() {
+        assert_eq!(
+            plain("| \u{1b}[31mred\u{9b}0m\t|\n"),
+            "| \u{fffd}[31mred\u{fffd}0m\u{fffd}|\n"
+        );
+    }
+
+    #[test]
+    fn characters_that_turn_the_text_around_do_not_get_through() {
+        let turning =
+            "\u{61c}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}";
+        assert_eq!(plain(turning), "\u{fffd}".repeat(12));
+        let harmless = "ä\u{200d}\u{2010}\u{2065}\u{206a}\u{5e9}\n";
+        assert_eq!(plain(harmless), harmless);
+    }
 
     #[test]
     fn thousands_are_set_apart() {

@@ -36,6 +36,11 @@ impl ProgressOutput {
             _ => Silent::shared(),
         }
     }
+
+    /// Says something on stderr while lines move there: they make way for it.
+    pub(crate) fn aside(&self, say: impl FnOnce()) {
+        self.bars.suspend(say);
+    }
 }
 
 /// One JSON line per micro-batch.
@@ -87,6 +92,7 @@ impl Line {
             bar.set_style(style);
         }
         bar.set_prefix(pipeline.to_owned());
+        bar.set_message("starting");
         bar.enable_steady_tick(Duration::from_millis(100));
         Self {
             bar,
@@ -102,18 +108,21 @@ impl Line {
 
 impl ProgressSink for Line {
     fn started(&self, last: BatchId, offset: &Offset) {
-        self.show(&format!("after batch {last} at {offset}"));
+        self.show(&format!("after batch {last} at {}", offset.shown()));
     }
 
     fn committed(&self, report: &BatchReport) {
         self.rows.fetch_add(report.rows, Ordering::Relaxed);
-        let latest = report.latest.as_ref().map(|latest| format!(" of {latest}"));
-        let latest = latest.unwrap_or_default();
-        self.show(&format!("batch {} at {}{latest}", report.batch, report.end));
+        let latest = report
+            .latest
+            .as_ref()
+            .map(|latest| format!(" of {}", latest.shown()));
+        let (end, latest) = (report.end.shown(), latest.unwrap_or_default());
+        self.show(&format!("batch {} at {end}{latest}", report.batch));
     }
 
     fn nothing_new(&self, offset: &Offset) {
-        self.show(&format!("nothing new at {offset}"));
+        self.show(&format!("nothing new at {}", offset.shown()));
     }
 
     fn retrying(&self, failures: u32, pause: Duration, message: &str) {

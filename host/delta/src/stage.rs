@@ -19,6 +19,10 @@ use crate::plan::Plan;
 const QUEUE: usize = 2;
 /// Smaller batches are joined up to this many rows before they are encoded.
 const JOIN_ROWS: usize = 4096;
+/// Or up to this many bytes that they keep in memory.
+const JOIN_BYTES: usize = 64 << 20;
+/// The most files of a micro-batch. Each costs requests, here and for whoever reads the table.
+const MAX_FILES: u64 = 10_000;
 /// Memory for rows that are encoded and not yet sent off, over all files of a stage.
 const MEMORY_BYTES: usize = 32 * 1024 * 1024;
 /// A file that reaches this size is finished and another one begun.
@@ -162,16 +166,17 @@ impl Encoder {
 
     fn encode_all(&mut self, queue: &mut Receiver<Work>, source: &SchemaRef) -> Result<(), SinkError> {
         let mut waiting: Vec<RecordBatch> = Vec::new();
-        let mut waiting_rows = 0;
+        let (mut waiting_rows, mut waiting_bytes) = (0, 0);
         loop {
             match queue.blocking_recv() {
                 Some(Work::Rows(rows)) => {
                     waiting_rows += rows.num_rows();
+                    waiting_bytes += rows.get_array_memory_size();
                     waiting.push(rows);
-                    if waiting_rows >= JOIN_ROWS {
+                    if waiting_rows >= JOIN_ROWS || waiting_bytes >= JOIN_BYTES {
                         self.timed(|encoder| encoder.encode(&waiting, source))?;
                         waiting.clear();
-                        waiting_rows = 0;
+                        (waiting_rows, waiting_bytes) = (0, 0);
                     }
                 }
                 Some(Work::Finish) => {
@@ -272,6 +277,11 @@ impl Encoder {
     fn finish_file(&mut self, file: DataFile) -> Result<(), SinkError> {
         let finished = file.finish()?;
         self.summary.files += 1;
+        if self.summary.files > MAX_FILES {
+            return Err(SinkError::Schema(format!(
+                "a micro-batch of more than {MAX_FILES} files; partition by a column with fewer values (`partition_by` under [sink])"
+            )));
+        }
         self.summary.bytes += finished.bytes;
         self.adds.push(finished.add);
         Ok(())

@@ -150,9 +150,22 @@ pub enum PipelineError {
     /// The source breaks the contract.
     #[error("the source breaks its contract: {0}")]
     Contract(String),
+    /// One micro-batch holds more than the operator allows.
+    #[error(
+        "the micro-batch up to {} has more than {most} bytes; raise `max_bytes_per_batch` under [trigger], or lower \
+         `max_rows_per_batch` there",
+        end.shown()
+    )]
+    TooManyBytes {
+        /// Where it was to end.
+        end: Offset,
+        /// Bytes of Arrow rows that it may have.
+        most: u64,
+    },
     /// Rows were read, but the offset did not move.
     #[error(
-        "the source breaks its contract: it read {rows} rows but its end offset is the start offset {offset}"
+        "the source breaks its contract: it read {rows} rows but its end offset is the start offset {}",
+        offset.shown()
     )]
     Stuck {
         /// Rows that it gave.
@@ -160,4 +173,33 @@ pub enum PipelineError {
         /// Where it stands.
         offset: Offset,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PipelineError;
+    use crate::Offset;
+
+    #[test]
+    fn offsets_in_messages_are_short_and_harmless() {
+        let offset = Offset::from(serde_json::Value::from(format!(
+            "\u{9b}2J{}",
+            "x".repeat(1 << 20)
+        )));
+        let errors = [
+            PipelineError::TooManyBytes {
+                end: offset.clone(),
+                most: 7,
+            },
+            PipelineError::Stuck { rows: 3, offset },
+        ];
+        for error in errors {
+            let said = error.to_string();
+            assert!(said.contains("\"\u{fffd}2Jxxx") && said.contains('…'), "{said}");
+            assert!(
+                said.len() < 600 && !said.chars().any(char::is_control),
+                "{said:?}"
+            );
+        }
+    }
 }

@@ -35,6 +35,7 @@ mod source;
 mod stop;
 #[cfg(test)]
 mod tests;
+mod text;
 mod trigger;
 
 pub use checkpoint::{CheckpointLocation, OffsetEntry};
@@ -49,4 +50,5 @@ pub use retry::RetryPolicy;
 pub use sink::{CommitReceipt, Committed, Sink, Stage, StageSummary};
 pub use source::{Batch, Batches, ReadLimit, Source, SourceUsage};
 pub use stop::{StopSignal, Stopper};
+pub use text::is_unprintable;
 pub use trigger::Trigger;

@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+
+use crate::is_unprintable;
 
 /// Number of a micro-batch within its pipeline. The first one is 1; 0 means that none was committed.
 pub type BatchId = u64;
@@ -14,6 +16,9 @@ pub(crate) const MAX_JSON_BYTES: usize = 1024 * 1024;
 /// The deepest nesting that is taken from a source. What an offset is stored in lies around it, and JSON of
 /// more than 127 levels can't be read back.
 const MAX_JSON_DEPTH: usize = 100;
+
+/// The most characters of an offset that people are shown.
+const MAX_SHOWN: usize = 200;
 
 /// A position in a stream: JSON that only its source understands.
 ///
@@ -92,10 +97,42 @@ impl Offset {
         let [a, b, c, d, e, f, g, h, ..] = digest;
         u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 1
     }
+
+    /// The offset fit for people: at most 200 characters, cut with an ellipsis, and with control and direction
+    /// characters replaced, since its source may put anything into it. [`Display`](fmt::Display) gives all of it, for
+    /// programs.
+    pub fn shown(&self) -> String {
+        let mut shown = Shown::default();
+        // It fails once it is full, so that the rest of a long offset is not even spelled.
+        let _ = write!(shown, "{}", self.0);
+        shown.text
+    }
 }
 
 json_text!(Offset, "offset");
 json_text!(Partition, "partition");
+
+/// Text that takes characters until it is full.
+#[derive(Default)]
+struct Shown {
+    text: String,
+    characters: usize,
+}
+
+impl fmt::Write for Shown {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            if self.characters == MAX_SHOWN {
+                self.text.pop();
+                self.text.push('…');
+                return Err(fmt::Error);
+            }
+            self.text.push(if is_unprintable(c) { '\u{fffd}' } else { c });
+            self.characters += 1;
+        }
+        Ok(())
+    }
+}
 
 /// Each value begins with its kind and ends with a mark or has a length, so that no two look alike.
 fn feed(hash: &mut Sha256, value: &Value) {
@@ -133,5 +170,48 @@ fn depth(value: &Value) -> usize {
         Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
         Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Offset {
+        Offset::from(Value::from(text))
+    }
+
+    #[test]
+    fn an_offset_is_shown_as_json_without_what_works_on_a_terminal() {
+        let plain = Offset::from(serde_json::json!({"current": [20, "ä"]}));
+        assert_eq!(plain.shown(), plain.to_string());
+        // JSON itself takes care of these.
+        assert_eq!(text("a\u{1b}[2J\nb").shown(), r#""a\u001b[2J\nb""#);
+        let others = "\u{7f}\u{80}\u{9b}\u{9f}\u{61c}\u{200e}\u{200f}\u{202a}\u{202e}\u{2066}\u{2069}";
+        for c in others.chars() {
+            let offset = text(&format!("a{c}b"));
+            assert_eq!(offset.shown(), "\"a\u{fffd}b\"", "{c:?}");
+            assert_eq!(
+                offset.to_string(),
+                format!("\"a{c}b\""),
+                "a program gets all of it"
+            );
+        }
+        let key = Offset::from(serde_json::json!({"\u{202e}": 1}));
+        assert_eq!(key.shown(), "{\"\u{fffd}\":1}");
+    }
+
+    #[test]
+    fn a_long_offset_is_cut_with_an_ellipsis() {
+        let fits = text(&"ä".repeat(198));
+        assert_eq!(fits.shown(), fits.to_string());
+        for more in [199, 200, MAX_JSON_BYTES] {
+            let shown = text(&"ä".repeat(more)).shown();
+            assert_eq!(shown, format!("\"{}…", "ä".repeat(198)), "{more}");
+        }
+        // In many pieces too.
+        let shown = Offset::from(Value::from(vec![0; 10_000])).shown();
+        assert_eq!(shown.chars().count(), 200);
+        assert!(shown.starts_with("[0,0,") && shown.ends_with('…'), "{shown}");
     }
 }

@@ -261,7 +261,8 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         if !passed.by(&rows.end) {
             return Err(PipelineError::Contract(format!(
                 "it goes back: after {} comes {}, which was passed before",
-                position.offset, rows.end
+                position.offset.shown(),
+                rows.end.shown()
             ))
             .into());
         }

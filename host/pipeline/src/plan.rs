@@ -26,16 +26,21 @@ pub(crate) async fn plan<S: Source>(
     };
     if end == *start {
         return match up_to {
-            Some(up_to) if up_to != start => Err(PipelineError::Contract(format!(
-                "latest-offset({start}, up to {up_to}) stays at {start}, although it gave {up_to} before"
-            ))),
+            Some(up_to) if up_to != start => {
+                let (start, up_to) = (start.shown(), up_to.shown());
+                Err(PipelineError::Contract(format!(
+                    "latest-offset({start}, up to {up_to}) stays at {start}, although it gave {up_to} before"
+                )))
+            }
             _ => Ok(Plan::Nothing),
         };
     }
     let partitions = source.partitions(start, &end).await?;
     if partitions.len() > MAX_PARTITIONS {
         return Err(PipelineError::Contract(format!(
-            "partitions({start}, {end}) gave {} parts; {MAX_PARTITIONS} are allowed",
+            "partitions({}, {}) gave {} parts; {MAX_PARTITIONS} are allowed",
+            start.shown(),
+            end.shown(),
             partitions.len()
         )));
     }

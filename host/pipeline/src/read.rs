@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use arrow_array::{Array, RecordBatch};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -83,13 +84,20 @@ pub(crate) async fn read_range<S: Source, K: Sink>(
     }
     drop(sender);
     while let Some(batch) = receiver.recv().await {
-        staging.add(batch?).await?;
-        if limit.max_rows.is_some_and(|most| staging.rows > most) {
+        let batch = batch?;
+        // Looked at before anything is written.
+        let rows = staging.rows.saturating_add(count_rows(&batch));
+        if let Some(most) = limit.max_rows.filter(|most| rows > *most) {
             return Err(PipelineError::Contract(format!(
-                "the range up to {end} has more than the {} rows that latest-offset was limited to",
-                limit.max_rows.unwrap_or_default()
+                "the range up to {} has more than the {most} rows that latest-offset was limited to",
+                end.shown()
             )));
         }
+        let bytes = staging.bytes.saturating_add(count_bytes(&batch));
+        if let Some(most) = limit.max_bytes.filter(|most| bytes > *most) {
+            return Err(PipelineError::TooManyBytes { end, most });
+        }
+        staging.add(batch).await?;
     }
     while let Some(reader) = readers.join_next().await {
         reader.map_err(|e| SourceError::Host(Box::new(e)))?;
@@ -120,8 +128,13 @@ pub(crate) async fn read_sequential<S: Source, K: Sink>(
         if rows > 0 && reached == end {
             return Err(PipelineError::Stuck { rows, offset: end });
         }
-        // A batch that would go over the limit is read again by the next micro-batch, from `end`.
-        if staging.rows > 0 && limit.max_rows.is_some_and(|most| staging.rows + rows > most) {
+        // A batch that would go over a limit is read again by the next micro-batch, from `end`.
+        let bytes = count_bytes(&batch);
+        let over = limit.max_rows.is_some_and(|most| staging.rows + rows > most)
+            || limit
+                .max_bytes
+                .is_some_and(|most| staging.bytes.saturating_add(bytes) > most);
+        if staging.rows > 0 && over {
             break;
         }
         staging.add(batch).await?;
@@ -168,6 +181,7 @@ struct Staging<'a, K: Sink> {
     stage: Option<K::Stage>,
     progress: &'a dyn ProgressSink,
     rows: u64,
+    bytes: u64,
     usage: SourceUsage,
 }
 
@@ -178,6 +192,7 @@ impl<'a, K: Sink> Staging<'a, K> {
             stage: None,
             progress,
             rows: 0,
+            bytes: 0,
             usage: SourceUsage::default(),
         }
     }
@@ -185,6 +200,7 @@ impl<'a, K: Sink> Staging<'a, K> {
     async fn add(&mut self, batch: Batch) -> Result<(), PipelineError> {
         self.usage.add(&batch.usage);
         let rows = count_rows(&batch);
+        self.bytes = self.bytes.saturating_add(count_bytes(&batch));
         for part in batch.rows.into_iter().filter(|b| b.num_rows() > 0) {
             let stage = match &mut self.stage {
                 Some(stage) => stage,
@@ -211,4 +227,14 @@ impl<'a, K: Sink> Staging<'a, K> {
 
 fn count_rows(batch: &Batch) -> u64 {
     batch.rows.iter().map(|b| b.num_rows() as u64).sum()
+}
+
+/// What the rows take in memory: each value counted once, and at least what they came in.
+fn count_bytes(batch: &Batch) -> u64 {
+    let columns = batch.rows.iter().flat_map(RecordBatch::columns);
+    let bytes = columns.map(|column| match column.to_data().get_slice_memory_size() {
+        Ok(bytes) => bytes as u64,
+        Err(_) => column.get_array_memory_size() as u64,
+    });
+    bytes.fold(0, u64::saturating_add).max(batch.usage.arrow_bytes)
 }

@@ -33,6 +33,8 @@ pub struct SourceUsage {
     pub guest: Duration,
     /// Time for decoding and checking what it handed over.
     pub decode: Duration,
+    /// Bytes of Arrow that it handed over. Rows may keep all of them in memory, however few they are.
+    pub arrow_bytes: u64,
     /// Bytes of HTTP response bodies.
     pub response_bytes: u64,
     /// HTTP requests.
@@ -46,6 +48,7 @@ impl SourceUsage {
     pub fn add(&mut self, other: &Self) {
         self.guest += other.guest;
         self.decode += other.decode;
+        self.arrow_bytes += other.arrow_bytes;
         self.response_bytes += other.response_bytes;
         self.requests += other.requests;
         self.peak_memory = self.peak_memory.max(other.peak_memory);

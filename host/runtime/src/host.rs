@@ -2,18 +2,23 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sandbar_pipeline::{Clock, SystemClock};
-use sandbar_sandbox::{ComponentCache, Connector, Sandbox, digest};
+use sandbar_sandbox::{Compiler, ComponentCache, Connector, Sandbox, digest};
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::config::{LimitsConfig, PipelineFile};
 use crate::open::OpenPipeline;
 use crate::{Description, RuntimeError};
 
+/// The longest that checking options is waited for.
+const CHECK_TIME: Duration = Duration::from_secs(5);
+
 /// What all pipelines of a process share: the engine, the cache of compiled components, the clock.
 pub struct Host {
     cache: Option<ComponentCache>,
+    compiler: Compiler,
     clock: Arc<dyn Clock>,
     /// One engine for each size of the stack.
     sandboxes: Mutex<HashMap<u64, Sandbox>>,
@@ -40,10 +45,17 @@ impl Host {
         let stack = LimitsConfig::default().stack;
         Ok(Self {
             cache: folder.and_then(ComponentCache::open),
+            compiler: Compiler::default(),
             clock: Arc::new(SystemClock::default()),
             sandboxes: Mutex::new(HashMap::from([(stack, Sandbox::new(stack)?)])),
             loaded: Mutex::default(),
         })
+    }
+
+    /// The same with components compiled by somebody else than this process: see [`Compiler`].
+    #[must_use]
+    pub fn compiling_with(self, compiler: Compiler) -> Self {
+        Self { compiler, ..self }
     }
 
     /// Loads a component: a built-in by its name, or else the file at `path`. Each digest is loaded once.
@@ -81,7 +93,15 @@ impl Host {
         };
         let connector = cell.get_or_try_init(|| async {
             let limits = crate::source_options::limits(limits);
-            let connector = Connector::load(&sandbox, bytes, name, self.cache.as_ref(), &limits).await?;
+            let connector = Connector::load(
+                &sandbox,
+                bytes,
+                name,
+                &self.compiler,
+                self.cache.as_ref(),
+                &limits,
+            );
+            let connector = connector.await?;
             Ok::<_, RuntimeError>(Arc::new(connector))
         });
         connector.await.cloned()
@@ -146,7 +166,30 @@ fn read_component(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Checks the options of a file against what the component wants.
-pub(crate) fn check_options(file: &PipelineFile, description: &Description) -> Result<(), RuntimeError> {
-    Ok(file.check_options(&description.options_schema)?)
+/// Checks the options of a file against what the component wants. The component's schema decides how long that takes,
+/// so it is done on a thread where nothing else waits, and waited for a few seconds only. The thread goes on until it
+/// is done, which what is counted before bounds.
+pub(crate) async fn check_options(
+    file: &PipelineFile,
+    description: &Description,
+) -> Result<(), RuntimeError> {
+    let schema = description.options_schema.clone();
+    let checked = {
+        let file = file.clone();
+        tokio::task::spawn_blocking(move || file.check_options(&schema))
+    };
+    let unchecked = |message: &str| -> RuntimeError {
+        let help = "tell the component's author";
+        file.error_at("source.component", message, Some(help)).into()
+    };
+    match tokio::time::timeout(CHECK_TIME, checked).await {
+        Ok(Ok(checked)) => Ok(checked?),
+        Ok(Err(error)) => Err(unchecked(&format!(
+            "the options can't be checked against the component's schema: {error}"
+        ))),
+        Err(_) => Err(unchecked(&format!(
+            "checking the options against the component's schema took longer than {} s; the schema is too expensive",
+            CHECK_TIME.as_secs()
+        ))),
+    }
 }

@@ -19,6 +19,8 @@ mod check;
 mod conditional_put;
 mod config;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod host;
 mod location;
 mod open;
@@ -39,7 +41,9 @@ pub use host::Host;
 pub use open::{OpenPipeline, RunMode, Silent};
 pub use sandbar_pipeline::{
     BatchId, BatchReport, Clock, ComponentId, Offset, ProgressSink, RunSummary, SourceUsage, StageTimes,
-    StopSignal, Stopper, SystemClock,
+    StopSignal, Stopper, SystemClock, is_unprintable,
 };
-pub use sandbar_sandbox::{Connector, Description, Import, StreamInfo};
+pub use sandbar_sandbox::{
+    Compiler, Connector, Description, Import, StreamInfo, WASMTIME_VERSION, compile_from_stdin,
+};
 pub use status::{PastBatch, PipelineStatus};

@@ -63,7 +63,7 @@ impl OpenPipeline {
         checkpoint: CheckpointPlace,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, RuntimeError> {
-        check_options(file, connector.description())?;
+        check_options(file, connector.description()).await?;
         let options = open_options(file)?;
         let permissions = permissions(&options);
         let opened = SandboxSource::open(connector.clone(), checkpoint.location.clone(), options).await;
@@ -180,7 +180,7 @@ impl OpenPipeline {
     pub(crate) fn read_limit(&self) -> ReadLimit {
         ReadLimit {
             max_rows: Some(self.file.config().trigger.max_rows_per_batch),
-            max_bytes: None,
+            max_bytes: Some(self.file.config().trigger.max_bytes_per_batch),
         }
     }
 

@@ -102,6 +102,7 @@ pub(crate) fn limits(limits: &LimitsConfig) -> Limits {
         deadline: limits.deadline,
         batch: limits.batch,
         response_body: limits.response_body,
+        request_body: limits.request_body,
         requests_per_second: limits.requests_per_second,
         requests_in_flight: limits.requests_in_flight,
         requests_per_batch: limits.requests_per_batch,
@@ -113,5 +114,6 @@ pub(crate) fn limits(limits: &LimitsConfig) -> Limits {
         empty_batches: limits.empty_batches,
         component_size: limits.component_size,
         compile_time: limits.compile_time,
+        compile_memory: limits.compile_memory,
     }
 }

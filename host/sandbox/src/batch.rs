@@ -1,3 +1,5 @@
+mod scan;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -5,9 +7,10 @@ use arrow_array::{Array, RecordBatch};
 use arrow_buffer::Buffer;
 use arrow_data::ArrayData;
 use arrow_ipc::reader::StreamDecoder;
-use arrow_ipc::{Message, MessageHeader, RecordBatch as BatchHeader, root_as_message_with_opts};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use flatbuffers::VerifierOptions;
+use sandbar_pipeline::is_unprintable;
+
+use scan::scan_messages;
 
 /// The most columns, counted with nested ones.
 const MAX_COLUMNS: usize = 4_096;
@@ -15,30 +18,17 @@ const MAX_COLUMNS: usize = 4_096;
 const MAX_DEPTH: usize = 16;
 /// The longest name of a column.
 const MAX_NAME: usize = 1 << 10;
-/// The most rows of one stream. Columns without bytes (nulls) would allow any number.
-const MAX_ROWS: i64 = 1 << 22;
-/// The most record batches of one stream.
-const MAX_BATCHES: usize = 4_096;
-/// The longest header of a message.
-const MAX_HEADER: usize = 4 << 20;
 /// The most bytes of values when each view is written out. Views may all show the same bytes.
 const MAX_VIEWED: u64 = 256 << 20;
 /// What is said of streams that the decoder panicked over.
 const PANICKED: &str = "the decoder can't make sense of it";
-/// A continuation marker and a length, as the IPC format has before each message.
-const PREFIX: usize = 8;
 
 /// Decodes the schema that a source declares: an IPC stream with a schema and no batch.
 pub(crate) fn decode_schema(ipc: Vec<u8>) -> Result<SchemaRef, String> {
-    let (schema, batches) = decode(ipc)?;
+    let (schema, batches) = decode(ipc, None)?;
     if !batches.is_empty() {
         return Err("the schema comes with rows".into());
     }
-    let mut count = 0;
-    schema
-        .fields()
-        .iter()
-        .try_for_each(|f| check_field(f, 1, &mut count))?;
     if schema.fields().is_empty() {
         return Err("the schema has no columns".into());
     }
@@ -48,38 +38,45 @@ pub(crate) fn decode_schema(ipc: Vec<u8>) -> Result<SchemaRef, String> {
 
 /// Decodes the rows of one batch, which must have exactly the declared schema.
 pub(crate) fn decode_rows(ipc: Vec<u8>, declared: &SchemaRef) -> Result<Vec<RecordBatch>, String> {
-    let (schema, batches) = decode(ipc)?;
-    if schema.fields() != declared.fields() {
-        return Err(format!(
-            "the batch has the columns {}, but the declared schema is {}",
-            columns(&schema),
-            columns(declared)
-        ));
-    }
+    let (_, batches) = decode(ipc, Some(declared))?;
     batches
         .into_iter()
         .map(|batch| batch.with_schema(declared.clone()).map_err(|e| e.to_string()))
         .collect()
 }
 
-fn decode(ipc: Vec<u8>) -> Result<(SchemaRef, Vec<RecordBatch>), String> {
+/// Decodes a stream of the declared schema, or of whatever schema it has.
+pub(crate) fn decode(
+    ipc: Vec<u8>,
+    declared: Option<&SchemaRef>,
+) -> Result<(SchemaRef, Vec<RecordBatch>), String> {
     // The decoder is written for honest input: whatever it still panics on must end here.
-    catch_unwind(AssertUnwindSafe(|| decode_checked(ipc))).unwrap_or_else(|_| Err(PANICKED.into()))
+    let decoded = catch_unwind(AssertUnwindSafe(|| decode_checked(ipc, declared)));
+    decoded.unwrap_or_else(|_| Err(PANICKED.into()))
 }
 
-fn decode_checked(ipc: Vec<u8>) -> Result<(SchemaRef, Vec<RecordBatch>), String> {
-    scan_messages(&ipc)?;
-    let mut buffer = Buffer::from_vec(ipc);
+fn decode_checked(
+    ipc: Vec<u8>,
+    declared: Option<&SchemaRef>,
+) -> Result<(SchemaRef, Vec<RecordBatch>), String> {
+    // One byte more: with the message alone, the decoder would wait for its body, which is empty.
+    let head = ipc.len().min(scan_messages(&ipc)? + 1);
+    let buffer = Buffer::from_vec(ipc);
     let mut decoder = StreamDecoder::new();
+    // The schema decides what its batches are decoded to, so it is looked at alone.
+    let first = decoder.decode(&mut buffer.slice_with_length(0, head));
+    first.map_err(|e| e.to_string())?;
+    let schema = decoder.schema().ok_or("it has no schema")?;
+    check_schema(&schema, declared)?;
+    let mut rest = buffer.slice(head);
     let mut batches = vec![];
-    while !buffer.is_empty() {
-        match decoder.decode(&mut buffer).map_err(|e| e.to_string())? {
+    while !rest.is_empty() {
+        match decoder.decode(&mut rest).map_err(|e| e.to_string())? {
             Some(batch) => batches.push(batch),
             None => break,
         }
     }
     decoder.finish().map_err(|e| e.to_string())?;
-    let schema = decoder.schema().ok_or("it has no schema")?;
     let viewed = batches.iter().flat_map(RecordBatch::columns);
     let viewed = viewed
         .map(|column| viewed_bytes(&column.to_data()))
@@ -92,110 +89,19 @@ fn decode_checked(ipc: Vec<u8>) -> Result<(SchemaRef, Vec<RecordBatch>), String>
     Ok((schema, batches))
 }
 
-/// Walks over the messages and refuses what a source never needs, before anything is allocated for it:
-/// dictionaries, compressed bodies, too many rows, bytes behind the end.
-fn scan_messages(ipc: &[u8]) -> Result<(), String> {
-    let mut rest = ipc;
-    let mut first = true;
-    let (mut batches, mut rows) = (0, 0_i64);
-    loop {
-        if rest.is_empty() && !first {
-            return Ok(());
-        }
-        let (prefix, after) = rest.split_at_checked(PREFIX).ok_or("it is cut off")?;
-        let word = |at: usize| {
-            let bytes = prefix.get(at..at + 4).and_then(|b| b.try_into().ok());
-            bytes.map(u32::from_le_bytes).unwrap_or_default()
-        };
-        if word(0) != u32::MAX {
-            return Err("it is not an Arrow IPC stream".into());
-        }
-        let length = word(4) as usize;
-        if length == 0 {
-            return match after.len() {
-                0 => Ok(()),
-                extra => Err(format!("{extra} bytes follow the end of the stream")),
-            };
-        }
-        let (metadata, after) = after.split_at_checked(length).ok_or("a message is cut off")?;
-        let message = verified(metadata)?;
-        let body = usize::try_from(message.bodyLength()).map_err(|_| "a body has a negative length")?;
-        rest = after.get(body..).ok_or("a body is cut off")?;
-        match message.header_type() {
-            MessageHeader::Schema if first => {}
-            MessageHeader::RecordBatch if !first => {
-                let batch = message.header_as_record_batch().ok_or("a batch has no header")?;
-                check_batch(&batch, body)?;
-                batches += 1;
-                rows = rows.saturating_add(batch.length());
-                if rows > MAX_ROWS || batches > MAX_BATCHES {
-                    return Err(format!(
-                        "it has {rows} rows in {batches} record batches; {MAX_ROWS} in {MAX_BATCHES} are allowed"
-                    ));
-                }
-            }
-            MessageHeader::DictionaryBatch => return Err("dictionaries are not taken".into()),
-            _ => return Err("a message is out of place".into()),
-        }
-        first = false;
-    }
-}
-
-/// A message's header, its inner references checked. They may lead to one place many times: what the header would be
-/// with each of them followed is bounded too.
-fn verified(metadata: &[u8]) -> Result<Message<'_>, String> {
-    if metadata.len() > MAX_HEADER {
+fn check_schema(schema: &SchemaRef, declared: Option<&SchemaRef>) -> Result<(), String> {
+    if let Some(declared) = declared.filter(|declared| schema.fields() != declared.fields()) {
         return Err(format!(
-            "a header of {} bytes; {MAX_HEADER} are allowed",
-            metadata.len()
+            "the batch has the columns {}, but the declared schema is {}",
+            columns(schema),
+            columns(declared)
         ));
     }
-    let options = VerifierOptions {
-        // Each level of nesting is a table.
-        max_depth: MAX_DEPTH + 16,
-        max_tables: 8 * MAX_COLUMNS,
-        max_apparent_size: 8 * metadata.len() + (64 << 10),
-        ..VerifierOptions::default()
-    };
-    root_as_message_with_opts(&options, metadata).map_err(|e| format!("a message is damaged: {e}"))
-}
-
-/// Refuses numbers that do not fit the body, before anyone counts on them.
-fn check_batch(batch: &BatchHeader<'_>, body: usize) -> Result<(), String> {
-    if batch.compression().is_some() {
-        return Err("compressed bodies are not taken".into());
-    }
-    let rows = batch.length();
-    if !(0..=MAX_ROWS).contains(&rows) {
-        return Err(format!("a batch of {rows} rows; {MAX_ROWS} are allowed"));
-    }
-    // A value takes a bit at least, unless it is one of a row's own.
-    let most = i64::try_from(body.saturating_mul(8))
-        .unwrap_or(i64::MAX)
-        .max(rows);
-    for node in batch.nodes().iter().flatten() {
-        if !(0..=most).contains(&node.length()) || !(0..=node.length()).contains(&node.null_count()) {
-            return Err(format!(
-                "a column of {} values, {} of them null, in a body of {body} bytes",
-                node.length(),
-                node.null_count()
-            ));
-        }
-    }
-    for buffer in batch.buffers().iter().flatten() {
-        let part = || {
-            let start = usize::try_from(buffer.offset()).ok()?;
-            start.checked_add(usize::try_from(buffer.length()).ok()?)
-        };
-        if part().is_none_or(|end| end > body) {
-            return Err(format!(
-                "a buffer of {} bytes at {} in a body of {body} bytes",
-                buffer.length(),
-                buffer.offset()
-            ));
-        }
-    }
-    Ok(())
+    let mut count = 0;
+    schema
+        .fields()
+        .iter()
+        .try_for_each(|f| check_field(f, 1, &mut count))
 }
 
 /// The bytes that views show, each counted by itself.
@@ -220,10 +126,18 @@ fn check_field(field: &Field, depth: usize, count: &mut usize) -> Result<(), Str
     if *count > MAX_COLUMNS {
         return Err(format!("it has more than {MAX_COLUMNS} columns"));
     }
-    if field.name().len() > MAX_NAME || field.name().chars().any(char::is_control) {
+    if field.name().len() > MAX_NAME || field.name().chars().any(is_unprintable) {
         return Err(format!(
             "a column's name has {} bytes; {MAX_NAME} are allowed, and no control characters",
             field.name().len()
+        ));
+    }
+    if let DataType::FixedSizeBinary(width) | DataType::FixedSizeList(_, width) = field.data_type()
+        && *width < 1
+    {
+        return Err(format!(
+            "column {:?} has values of the width {width}",
+            field.name()
         ));
     }
     match field.data_type() {

@@ -2,10 +2,11 @@ use std::sync::Arc;
 
 use sandbar_pipeline::{CheckpointLocation, ComponentId, SourceError};
 use sha2::{Digest, Sha256};
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::Linker;
 
 use crate::cache::ComponentCache;
-use crate::capability::LogBudget;
+use crate::capability::{LogBudget, shadow_http_types};
+use crate::compile::{Compiler, compile};
 use crate::engine::Sandbox;
 use crate::error::Label;
 use crate::http_client::HttpClient;
@@ -68,13 +69,14 @@ impl Connector {
         sandbox: &Sandbox,
         bytes: Arc<[u8]>,
         shown: &str,
+        compiler: &Compiler,
         cache: Option<&ComponentCache>,
         limits: &Limits,
     ) -> Result<Self, SandboxError> {
         let digest = digest(&bytes);
         let shown = format!("{shown} ({})", short(&digest));
         let size = bytes.len();
-        let component = compile(sandbox, bytes, &shown, &digest, cache, limits).await?;
+        let component = compile(sandbox, bytes, &shown, &digest, compiler, cache, limits).await?;
         let imports = check_imports(sandbox.engine(), &component, &shown)?;
         let mut linker = Linker::<HostState>::new(sandbox.engine());
         let linked = add_wasi(&mut linker)
@@ -185,56 +187,6 @@ fn short(digest: &str) -> &str {
     digest.get(..19).unwrap_or(digest)
 }
 
-async fn compile(
-    sandbox: &Sandbox,
-    bytes: Arc<[u8]>,
-    shown: &str,
-    digest: &str,
-    cache: Option<&ComponentCache>,
-    limits: &Limits,
-) -> Result<Component, SandboxError> {
-    let failed = |reason: String| SandboxError::Load {
-        component: shown.to_owned(),
-        reason,
-    };
-    let over = |limit: String, key: &'static str| SandboxError::Limit {
-        component: Label(shown.to_owned()),
-        call: "loading",
-        limit,
-        key,
-    };
-    // Compiling is where an attacker gets the most out of a byte.
-    if bytes.len() as u64 > limits.component_size {
-        let limit = format!("it has more than {} bytes", limits.component_size);
-        return Err(over(limit, "component_size"));
-    }
-    let (sandbox, digest) = (sandbox.clone(), digest.to_owned());
-    let cache = cache.cloned();
-    let work = tokio::task::spawn_blocking(move || {
-        let engine = sandbox.engine();
-        if let Some(component) = cache.as_ref().and_then(|cache| cache.load(engine, &digest)) {
-            return Ok(component);
-        }
-        let component = Component::from_binary(engine, &bytes).map_err(|e| format!("{e:#}"))?;
-        if let Some(cache) = &cache {
-            cache.store(engine, &digest, &component);
-        }
-        Ok::<_, String>(component)
-    });
-    match tokio::time::timeout(limits.compile_time, work).await {
-        Ok(Ok(Ok(component))) => Ok(component),
-        Ok(Ok(Err(reason))) => Err(failed(format!(
-            "it is no WebAssembly component: {}",
-            printable(&reason, 1 << 10)
-        ))),
-        Ok(Err(e)) => Err(failed(format!("the compiler failed: {e}"))),
-        Err(_) => {
-            let limit = format!("compiling it took longer than {:?}", limits.compile_time);
-            Err(over(limit, "compile_time"))
-        }
-    }
-}
-
 fn not_of_the_track(imports: &[Import], error: &wasmtime::Error) -> String {
     let reason = printable(&error.root_cause().to_string(), 1 << 10);
     let (package, _) = TRACK.split_once('@').unwrap_or((TRACK, ""));
@@ -268,7 +220,8 @@ fn add_wasi(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     cli::terminal_stdin::add_to_linker::<_, WasiCli>(linker, HostState::cli)?;
     cli::terminal_stdout::add_to_linker::<_, WasiCli>(linker, HostState::cli)?;
     cli::terminal_stderr::add_to_linker::<_, WasiCli>(linker, HostState::cli)?;
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    shadow_http_types(linker)
 }
 
 /// An instance without any grant, for questions that are answered without a request.

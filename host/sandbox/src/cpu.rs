@@ -20,7 +20,10 @@ pub(crate) fn thread_time() -> Duration {
 /// would pay for all of them.
 #[derive(Debug, Default)]
 pub(crate) struct CpuMeter {
+    /// By the call that is under way, or the last one.
     used: AtomicU64,
+    /// By calls before it, since the last report.
+    before: AtomicU64,
     poll_began: AtomicU64,
 }
 
@@ -31,9 +34,16 @@ impl CpuMeter {
         Duration::from_nanos(self.used.load(Ordering::Relaxed).saturating_add(running))
     }
 
-    /// Begins a new call and returns what the last one used.
-    pub(crate) fn reset(&self) -> Duration {
-        Duration::from_nanos(self.used.swap(0, Ordering::Relaxed))
+    /// Begins a call, with a budget of its own.
+    pub(crate) fn begin_call(&self) {
+        let used = self.used.swap(0, Ordering::Relaxed);
+        self.before.fetch_add(used, Ordering::Relaxed);
+    }
+
+    /// What all calls have used since this was last asked.
+    pub(crate) fn take(&self) -> Duration {
+        self.begin_call();
+        Duration::from_nanos(self.before.swap(0, Ordering::Relaxed))
     }
 }
 
@@ -65,4 +75,24 @@ impl<F: Future> Future for Metered<F> {
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_have_budgets_of_their_own_and_are_reported_together() {
+        let meter = CpuMeter::default();
+        meter.used.store(7, Ordering::Relaxed);
+        meter.begin_call();
+        assert_eq!(
+            meter.used.load(Ordering::Relaxed),
+            0,
+            "the next call has all of its budget"
+        );
+        meter.used.store(5, Ordering::Relaxed);
+        assert_eq!(meter.take(), Duration::from_nanos(12));
+        assert_eq!(meter.take(), Duration::ZERO);
+    }
 }

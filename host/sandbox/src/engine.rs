@@ -6,6 +6,10 @@ use wasmtime::{Config, Engine};
 
 use crate::SandboxError;
 
+/// The version of wasmtime that components run in, for whoever follows its advisories. A test compares it with
+/// `Cargo.lock`.
+pub const WASMTIME_VERSION: &str = "48.0.8";
+
 /// How often a running component is interrupted to look at its budget and to let others run.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -16,6 +20,7 @@ const TICK: Duration = Duration::from_millis(10);
 #[derive(Clone)]
 pub struct Sandbox {
     engine: Engine,
+    stack: u64,
     // Ends the ticker with the last clone.
     _ticker: Arc<Ticker>,
 }
@@ -30,26 +35,36 @@ impl Sandbox {
     /// # Errors
     /// [`SandboxError::Engine`] where this machine can't run WebAssembly.
     pub fn new(stack: u64) -> Result<Self, SandboxError> {
-        let stack = usize::try_from(stack).unwrap_or(usize::MAX);
-        let mut config = Config::new();
-        config
-            .epoch_interruption(true)
-            .wasm_component_model(true)
-            .concurrency_support(false)
-            .generate_address_map(false)
-            .max_wasm_stack(stack)
-            .async_stack_size(stack.saturating_add(HOST_STACK));
-        let engine = Engine::new(&config).map_err(|e| SandboxError::Engine(format!("{e:#}")))?;
+        let engine = engine(stack)?;
         let ticker = Arc::new(Ticker::start(&engine)?);
         Ok(Self {
             engine,
+            stack,
             _ticker: ticker,
         })
+    }
+
+    pub(crate) fn stack(&self) -> u64 {
+        self.stack
     }
 
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
     }
+}
+
+/// An engine that compiles for a [`Sandbox`] of this stack, in this process or another one of this program.
+pub(crate) fn engine(stack: u64) -> Result<Engine, SandboxError> {
+    let stack = usize::try_from(stack).unwrap_or(usize::MAX);
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .wasm_component_model(true)
+        .concurrency_support(false)
+        .generate_address_map(false)
+        .max_wasm_stack(stack)
+        .async_stack_size(stack.saturating_add(HOST_STACK));
+    Engine::new(&config).map_err(|e| SandboxError::Engine(format!("{e:#}")))
 }
 
 struct Ticker {

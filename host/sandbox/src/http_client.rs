@@ -5,6 +5,7 @@ mod body;
 mod connect;
 mod decode;
 mod exchange;
+mod mask;
 mod rate;
 mod send_error;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 
 pub(crate) use body::GuestBody;
 pub(crate) use decode::Decoder;
+pub(crate) use mask::Mask;
 pub(crate) use send_error::SendError;
 
 use crate::credential::Credential;
@@ -39,6 +41,10 @@ use connect::{CheckedResolver, ProhibitedAddress, Resolve, SystemResolver, Timed
 use rate::Rate;
 
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Connections of one pipeline at once, those that wait for work included.
+const MAX_CONNECTIONS: usize = 128;
+/// What HTTP/2 may take of headers beyond the limit, before it breaks the stream.
+const MORE_HEADERS: u64 = 256 << 10;
 /// The longest answer of a token endpoint.
 const MAX_POSTED_ANSWER: usize = 1 << 20;
 
@@ -53,6 +59,7 @@ pub struct HttpClient {
     // Loading the machine's certificates takes milliseconds that a plain-HTTP pipeline need not pay.
     tls: OnceLock<Result<TlsClient, String>>,
     connector: Plain,
+    connections: Arc<Semaphore>,
     grants: Arc<Grants>,
     credentials: Vec<Credential>,
     redactor: Redactor,
@@ -94,7 +101,7 @@ impl HttpClient {
         credentials: Vec<Credential>,
         limits: &Limits,
     ) -> Result<Arc<Self>, SandboxError> {
-        let resolver = Arc::new(SystemResolver);
+        let resolver = Arc::new(SystemResolver::default());
         Ok(Self::with(
             grants,
             credentials,
@@ -119,6 +126,7 @@ impl HttpClient {
         connector.enforce_http(false);
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(phases.connect));
+        let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let redactor = Redactor::default();
         credentials
             .iter()
@@ -127,9 +135,11 @@ impl HttpClient {
             plain: builder(limits).build(Timed {
                 inner: connector.clone(),
                 within: phases.connected,
+                connections: connections.clone(),
             }),
             tls: OnceLock::new(),
             connector,
+            connections,
             grants,
             credentials,
             redactor,
@@ -229,6 +239,7 @@ impl HttpClient {
             Ok(builder(&self.limits).build(Timed {
                 inner: connector,
                 within: self.phases.connected,
+                connections: self.connections.clone(),
             }))
         });
         made.as_ref()
@@ -245,7 +256,13 @@ fn prohibited(host: &str, url: &Url) -> SendError {
 
 fn builder(limits: &Limits) -> hyper_util::client::legacy::Builder {
     let mut builder = Client::builder(TokioExecutor::new());
-    let most = u32::try_from(limits.response_headers).unwrap_or(u32::MAX);
+    // Larger than the limit: what the library refuses can't be told from other broken streams. It counts 32 bytes for each
+    // header.
+    let most = limits
+        .response_headers
+        .saturating_mul(2)
+        .saturating_add(MORE_HEADERS);
+    let most = u32::try_from(most).unwrap_or(u32::MAX);
     builder
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_timer(TokioTimer::new())

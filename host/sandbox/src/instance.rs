@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use sandbar_pipeline::{CheckpointLocation, SourceUsage};
@@ -20,6 +21,9 @@ use crate::{Limits, SandboxError};
 
 /// The largest answer to a request for random bytes.
 const MAX_RANDOM: u64 = 64 << 10;
+
+/// Bytes of one set of headers that a component makes. Each handle may be one.
+const MAX_FIELDS: usize = 64 << 10;
 
 /// What the instances of one pipeline share.
 #[derive(Clone)]
@@ -49,6 +53,7 @@ pub(crate) struct Guard {
     pub(crate) label: Label,
     meter: Arc<CpuMeter>,
     usage: Arc<HttpUsage>,
+    loads: Arc<AtomicU32>,
     violations: Violations,
     pub(crate) limits: Limits,
     redactor: Redactor,
@@ -61,6 +66,8 @@ pub(crate) fn new_store(
     surroundings: &Surroundings,
 ) -> (Store<HostState>, Guard) {
     let limits = &surroundings.limits;
+    let mut http_ctx = WasiHttpCtx::new();
+    http_ctx.set_field_size_limit(MAX_FIELDS);
     let violations = Violations::default();
     let component: Arc<str> = label.0.as_str().into();
     let redactor = surroundings.client.redactor().clone();
@@ -76,11 +83,14 @@ pub(crate) fn new_store(
     let mut table = ResourceTable::new();
     table.set_max_capacity(limits.handles as usize);
     let http = HttpCapability::new(surroundings.client.clone(), limits, violations.clone());
+    let location = surroundings.checkpoint.clone();
+    let checkpoint = CheckpointCapability::new(location, violations.clone(), redactor.clone());
     let meter = Arc::new(CpuMeter::default());
     let guard = Guard {
         label: label.clone(),
         meter: meter.clone(),
         usage: http.usage.clone(),
+        loads: checkpoint.loads.clone(),
         violations: violations.clone(),
         limits: limits.clone(),
         redactor: redactor.clone(),
@@ -88,13 +98,9 @@ pub(crate) fn new_store(
     let state = HostState {
         wasi,
         table,
-        http_ctx: WasiHttpCtx::new(),
+        http_ctx,
         http,
-        checkpoint: CheckpointCapability::new(
-            surroundings.checkpoint.clone(),
-            violations.clone(),
-            redactor.clone(),
-        ),
+        checkpoint,
         log,
         limiter: MemoryLimiter::new(limits.memory, violations.clone()),
     };
@@ -126,6 +132,8 @@ impl Guard {
     ) -> Result<T, SandboxError> {
         let deadline = self.limits.deadline;
         self.usage.begin_call(call);
+        self.meter.begin_call();
+        self.loads.store(0, Ordering::Relaxed);
         let metered = metered(self.meter.clone(), future);
         let outcome = tokio::time::timeout(deadline, metered).await;
         if let Some(violation) = self.violations.take() {
@@ -165,12 +173,13 @@ impl Guard {
         self.stopped(call, Violation::Limit { limit, key })
     }
 
-    /// What the instance used since the last call of this function. `decode` is left to the caller.
+    /// What the instance used since the last call of this function. `decode` and `arrow_bytes` are left to the caller.
     pub(crate) fn take_usage(&self, store: &Store<HostState>) -> SourceUsage {
         let (requests, response_bytes) = self.usage.take();
         SourceUsage {
-            guest: self.meter.reset(),
+            guest: self.meter.take(),
             decode: Duration::ZERO,
+            arrow_bytes: 0,
             response_bytes,
             requests,
             peak_memory: store.data().limiter.peak,
@@ -253,6 +262,13 @@ impl Guard {
             call,
             reason,
         }
+    }
+}
+
+impl HostState {
+    /// Notes that a promise was broken in the use of HTTP.
+    pub(crate) fn http_violation(&self, reason: String) {
+        self.http.violations.note(Violation::Contract(reason));
     }
 }
 

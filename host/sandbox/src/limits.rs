@@ -16,6 +16,8 @@ pub struct Limits {
     pub batch: u64,
     /// Bytes of one HTTP response body.
     pub response_body: u64,
+    /// Bytes of the body of one HTTP request.
+    pub request_body: u64,
     /// Requests in flight at once, over all instances of a pipeline.
     pub requests_in_flight: u32,
     /// Requests per second over all instances of a pipeline; `None` for no limit.
@@ -32,6 +34,8 @@ pub struct Limits {
     pub component_size: u64,
     /// Time for compiling it.
     pub compile_time: Duration,
+    /// Memory for compiling it, where that is done by a [`Compiler`](crate::Compiler) of its own.
+    pub compile_memory: u64,
     /// HTTP requests for one batch, redirects and retries included; or those of one other call.
     pub requests_per_batch: u64,
     /// Bytes of the headers of one HTTP response.
@@ -48,14 +52,16 @@ impl Default for Limits {
             deadline: Duration::from_secs(60),
             batch: 64 << 20,
             response_body: 64 << 20,
+            request_body: 16 << 20,
             requests_in_flight: 32,
             requests_per_second: None,
-            handles: 1_000,
+            handles: 256,
             log: 1 << 20,
             stack: 512 << 10,
             empty_batches: 1_000,
             component_size: 64 << 20,
             compile_time: Duration::from_secs(120),
+            compile_memory: 4 << 30,
             requests_per_batch: 10_000,
             response_headers: 64 << 10,
             request_timeout: Duration::from_secs(60),
@@ -136,8 +142,9 @@ impl ResourceLimiter for MemoryLimiter {
         )
     }
 
+    /// Each has its globals, functions and elements on the host's side, which `parts` bounds.
     fn instances(&self) -> usize {
-        64
+        16
     }
 
     fn tables(&self) -> usize {

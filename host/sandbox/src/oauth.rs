@@ -52,6 +52,8 @@ struct State {
     refresh: Option<String>,
     /// Whether the endpoint wants the client's secret in the body and not in a header.
     secret_in_body: bool,
+    /// When a token was last forgotten because the remote refused it.
+    rejected: Option<Instant>,
 }
 
 struct Access {
@@ -78,6 +80,8 @@ struct TokenAnswer {
     error: Option<String>,
 }
 
+/// The time from one renewal because of a refusal to the next.
+const BETWEEN_REJECTS: Duration = Duration::from_secs(30);
 /// A token is renewed so long before it ends, or a tenth of its life where that is shorter.
 const MARGIN: Duration = Duration::from_secs(60);
 
@@ -159,16 +163,26 @@ impl OAuth {
         Ok(header)
     }
 
-    /// Forgets a token that the remote refused, unless another one has taken its place already.
-    pub(crate) async fn reject(&self, refused: &HeaderValue) {
+    /// Forgets a token that the remote refused, unless another one has taken its place already. Says whether there will be
+    /// another one: a remote that refuses whatever it gets must not make the host ask for tokens without end.
+    pub(crate) async fn reject(&self, refused: &HeaderValue) -> bool {
         let mut state = self.state.lock().await;
         if state
             .access
             .as_ref()
-            .is_some_and(|access| access.header == refused)
+            .is_none_or(|access| access.header != refused)
         {
-            state.access = None;
+            return true;
         }
+        if state
+            .rejected
+            .is_some_and(|rejected| rejected.elapsed() < BETWEEN_REJECTS)
+        {
+            return false;
+        }
+        state.rejected = Some(Instant::now());
+        state.access = None;
+        true
     }
 
     async fn fetch(&self, client: &HttpClient, state: &mut State) -> Result<Access, TokenError> {

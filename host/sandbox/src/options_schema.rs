@@ -1,6 +1,10 @@
-use std::collections::{HashMap, HashSet};
+mod references;
 
+use sandbar_pipeline::is_unprintable;
 use serde_json::Value;
+
+use crate::text::printable;
+use references::{Circles, Size};
 
 /// The longest schema, as the contract has it for all JSON.
 const MAX_BYTES: usize = 1 << 20;
@@ -8,281 +12,146 @@ const MAX_BYTES: usize = 1 << 20;
 const MAX_EXPANDED: u64 = 100_000;
 /// The most regular expressions: each may take a megabyte of memory.
 const MAX_PATTERNS: usize = 100;
-
-/// The longest way from reference to reference. The checker takes a step of its stack for each.
-const MAX_CHAIN: usize = 64;
-
-/// Where a schema names others for the same value. A circle of these has no end.
-const IN_PLACE: [&str; 7] = ["allOf", "anyOf", "oneOf", "not", "if", "then", "else"];
+/// The most schemas in one `anyOf` or `oneOf`: the checker takes time with the cube of it to tell them apart.
+const MAX_ALTERNATIVES: usize = 512;
+/// The deepest text. The checker takes a step of its stack for each level, and follows a few references on the way.
+const MAX_NESTING: usize = 64;
+/// What checks again all that its schema names for the same value.
+const UNEVALUATED: [&str; 2] = ["unevaluatedProperties", "unevaluatedItems"];
 /// References whose target depends on more than the document.
 const NOT_TAKEN: [&str; 5] = ["$dynamicRef", "$recursiveRef", "$dynamicAnchor", "$anchor", "$id"];
+/// What `$schema` names, behind `https://`.
+const DRAFT: &str = "json-schema.org/draft/2020-12/schema";
 
 /// Reads the schema of options that a component gives. Options are checked against it by the host itself, outside
 /// of the sandbox: so what would take the checker forever, or all of the stack, is refused here.
+///
+/// What a schema costs that refers back to itself, further down in the options, depends on the options as well. The
+/// runtime counts that when it has both.
 pub(crate) fn parse(text: &str) -> Result<Value, String> {
     if text.len() > MAX_BYTES {
         return Err(format!("has {} bytes; {MAX_BYTES} are allowed", text.len()));
     }
-    let schema: Value = serde_json::from_str(text).map_err(|e| format!("is not JSON: {e}"))?;
-    if !schema.is_object() {
+    let mut schema: Value = serde_json::from_str(text).map_err(|e| format!("is not JSON: {e}"))?;
+    let Some(fields) = schema.as_object_mut() else {
         return Err("is no JSON object".into());
-    }
-    let mut patterns = 0;
-    check_words(&schema, 0, &mut patterns)?;
-    if patterns > MAX_PATTERNS {
+    };
+    // A name of its own: nothing refers to it, and the checker would resolve references against it.
+    fields.remove("$id");
+    let mut words = Words::default();
+    words.read(&schema, 0)?;
+    if words.patterns > MAX_PATTERNS {
+        let patterns = words.patterns;
         return Err(format!("has {patterns} patterns; {MAX_PATTERNS} are allowed"));
     }
-    let mut circles = Circles {
-        root: &schema,
-        open: vec![],
-        done: HashSet::new(),
-    };
-    circles.look_everywhere(&schema)?;
-    let mut size = Size {
-        root: &schema,
-        known: HashMap::new(),
-        open: 0,
-    };
-    let expanded = size.of(&schema);
+    let mut size = Size::new(&schema);
+    let expanded = size.of(&schema)?.parts;
     if expanded > MAX_EXPANDED {
         return Err(format!(
             "has {expanded} parts with its references written out; {MAX_EXPANDED} are allowed"
         ));
     }
+    // The checker would go through every way around, of which there are more than anyone can count.
+    if words.unevaluated && size.recursive {
+        return Err(format!(
+            "refers back to itself and uses {} or {}; close its objects with additionalProperties",
+            UNEVALUATED[0], UNEVALUATED[1]
+        ));
+    }
+    Circles::new(&schema).look_everywhere(&schema)?;
     Ok(schema)
 }
 
-/// Control characters would reach the operator's terminal; other references than those into the document can't
-/// be followed.
-fn check_words(value: &Value, depth: usize, patterns: &mut usize) -> Result<(), String> {
-    let plain = |text: &str| match text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+/// What is to be known of a schema word by word, wherever the word stands: what looks like a keyword inside of an
+/// `enum` or a `default` is taken for one.
+#[derive(Default)]
+struct Words {
+    patterns: usize,
+    unevaluated: bool,
+}
+
+impl Words {
+    fn read(&mut self, value: &Value, level: usize) -> Result<(), String> {
+        if level > MAX_NESTING {
+            return Err(format!(
+                "is nested more than {MAX_NESTING} levels deep; move parts of it to $defs"
+            ));
+        }
+        match value {
+            Value::String(text) => check_text(text),
+            Value::Array(items) => items.iter().try_for_each(|item| self.read(item, level + 1)),
+            Value::Object(fields) => fields.iter().try_for_each(|(key, value)| {
+                check_text(key)?;
+                self.field(key, value)?;
+                self.read(value, level + 1)
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn field(&mut self, key: &str, value: &Value) -> Result<(), String> {
+        match (key, value) {
+            ("$ref", Value::String(name)) => check_reference(name)?,
+            ("$schema", Value::String(name)) => check_draft(name)?,
+            (key, Value::String(_)) if NOT_TAKEN.contains(&key) => {
+                return Err(format!("uses {key}; references are \"$ref\": \"#/$defs/...\""));
+            }
+            ("pattern", Value::String(_)) => self.patterns += 1,
+            ("patternProperties", Value::Object(named)) => self.patterns += named.len(),
+            ("anyOf" | "oneOf", Value::Array(schemas)) if schemas.len() > MAX_ALTERNATIVES => {
+                return Err(format!(
+                    "has {} schemas in one {key}; {MAX_ALTERNATIVES} are allowed: list plain values in an enum",
+                    schemas.len()
+                ));
+            }
+            (key, _) if UNEVALUATED.contains(&key) => self.unevaluated = true,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Control characters would reach the operator's terminal.
+fn check_text(text: &str) -> Result<(), String> {
+    match text.chars().any(|c| is_unprintable(c) && c != '\n' && c != '\t') {
         true => Err("holds control characters".to_owned()),
         false => Ok(()),
-    };
-    match value {
-        Value::String(text) => plain(text),
-        Value::Array(items) => items
-            .iter()
-            .try_for_each(|item| check_words(item, depth + 1, patterns)),
-        Value::Object(fields) => fields.iter().try_for_each(|(key, value)| {
-            plain(key)?;
-            match value {
-                Value::String(_) if key == "$id" && depth == 0 => {}
-                Value::String(_) if NOT_TAKEN.contains(&key.as_str()) => {
-                    return Err(format!("uses {key}; references are \"$ref\": \"#/$defs/...\""));
-                }
-                Value::String(_) if key == "pattern" => *patterns += 1,
-                Value::Object(named) if key == "patternProperties" => *patterns += named.len(),
-                _ => {}
-            }
-            check_words(value, depth + 1, patterns)
-        }),
-        _ => Ok(()),
     }
 }
 
-fn reference(fields: &serde_json::Map<String, Value>) -> Option<&str> {
-    fields.get("$ref").and_then(Value::as_str)
-}
-
-fn target<'a>(root: &'a Value, reference: &str) -> Option<&'a Value> {
-    root.pointer(reference.strip_prefix('#')?)
-}
-
-/// Looks for schemas that name themselves for the same value.
-struct Circles<'a> {
-    root: &'a Value,
-    open: Vec<&'a str>,
-    done: HashSet<&'a str>,
-}
-
-impl<'a> Circles<'a> {
-    fn look_everywhere(&mut self, value: &'a Value) -> Result<(), String> {
-        match value {
-            Value::Array(items) => items.iter().try_for_each(|item| self.look_everywhere(item)),
-            Value::Object(fields) => {
-                self.follow(value)?;
-                fields.values().try_for_each(|value| self.look_everywhere(value))
-            }
-            _ => Ok(()),
-        }
+/// References that are not into the document can't be followed. The checker decodes `%`, and reads a `~` that
+/// stands alone in its own way: it would follow such a reference to another place than the one that is looked at
+/// here.
+fn check_reference(name: &str) -> Result<(), String> {
+    let shown = printable(name, 100);
+    if name != "#" && !name.starts_with("#/") {
+        return Err(format!(
+            "refers to {shown:?}, which is not in it; write \"#\" or \"#/$defs/...\""
+        ));
     }
-
-    fn follow(&mut self, schema: &'a Value) -> Result<(), String> {
-        let Value::Object(fields) = schema else {
-            return Ok(());
-        };
-        if let Some(name) = reference(fields) {
-            if self.open.len() >= MAX_CHAIN {
-                return Err(format!("refers through more than {MAX_CHAIN} references"));
-            }
-            if self.open.contains(&name) {
-                return Err(format!("refers to {name:?} in a circle"));
-            }
-            let target =
-                target(self.root, name).ok_or_else(|| format!("refers to {name:?}, which is not in it"))?;
-            if !self.done.contains(name) {
-                self.open.push(name);
-                self.follow(target)?;
-                self.open.pop();
-                self.done.insert(name);
-            }
-        }
-        for key in IN_PLACE {
-            match fields.get(key) {
-                Some(Value::Array(schemas)) => schemas.iter().try_for_each(|schema| self.follow(schema))?,
-                Some(schema) => self.follow(schema)?,
-                None => {}
-            }
-        }
-        match fields.get("dependentSchemas") {
-            Some(Value::Object(schemas)) => schemas.values().try_for_each(|schema| self.follow(schema)),
-            _ => Ok(()),
-        }
+    let tilde_alone = name.split('~').skip(1).any(|rest| !rest.starts_with(['0', '1']));
+    if name.contains('%') || tilde_alone {
+        return Err(format!(
+            "refers to {shown:?}; write the name as it stands in the schema, without \"%\", with \"~0\" for \"~\""
+        ));
     }
+    Ok(())
 }
 
-/// Counts the parts of a schema, with those that it refers to. One that leads back to itself, further down in the
-/// options, counts once.
-struct Size<'a> {
-    root: &'a Value,
-    known: HashMap<&'a str, u64>,
-    open: usize,
-}
-
-impl<'a> Size<'a> {
-    fn of(&mut self, value: &'a Value) -> u64 {
-        let parts = match value {
-            Value::Array(items) => items
-                .iter()
-                .map(|item| self.of(item))
-                .fold(0, u64::saturating_add),
-            Value::Object(fields) => {
-                let own = fields
-                    .values()
-                    .map(|value| self.of(value))
-                    .fold(0, u64::saturating_add);
-                own.saturating_add(reference(fields).map_or(0, |name| self.of_target(name)))
-            }
-            _ => 0,
-        };
-        parts.saturating_add(1)
+/// Other drafts know other references, and the checker follows a draft that is named further down.
+fn check_draft(name: &str) -> Result<(), String> {
+    let plain = name.strip_suffix('#').unwrap_or(name);
+    let place = plain
+        .strip_prefix("https://")
+        .or_else(|| plain.strip_prefix("http://"));
+    if place == Some(DRAFT) {
+        return Ok(());
     }
-
-    fn of_target(&mut self, name: &'a str) -> u64 {
-        if let Some(size) = self.known.get(name) {
-            return *size;
-        }
-        if self.open >= MAX_CHAIN {
-            return u64::MAX;
-        }
-        self.known.insert(name, 1);
-        self.open += 1;
-        let size = target(self.root, name).map_or(0, |target| self.of(target));
-        self.open -= 1;
-        self.known.insert(name, size);
-        size
-    }
+    let shown = printable(name, 100);
+    Err(format!(
+        "names the draft {shown:?}; options are checked by draft 2020-12: write \"$schema\": \"https://{DRAFT}\""
+    ))
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn schemas_of_honest_sources_are_taken() {
-        for schema in [
-            json!({}),
-            json!({"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object",
-                "properties": {"url": {"type": "string", "pattern": "^https?://", "description": "two\nlines"}}}),
-            json!({"$id": "https://example.com/me", "$defs": {"A": {"type": "string"}},
-                "properties": {"a": {"$ref": "#/$defs/A"}, "b": {"anyOf": [{"$ref": "#/$defs/A"}, {"type": "null"}]}}}),
-            // A filter in a filter: it goes down into the options with each step.
-            json!({"$defs": {"F": {"properties": {"not": {"$ref": "#/$defs/F"}, "any": {"items": {"$ref": "#/$defs/F"}}}}},
-                "properties": {"filter": {"$ref": "#/$defs/F"}, "$ref": {"type": "string"}}}),
-        ] {
-            assert_eq!(parse(&schema.to_string()), Ok(schema));
-        }
-    }
-
-    #[test]
-    fn what_would_take_the_checker_forever_is_refused() {
-        let doubling = |levels: usize| {
-            let defs: serde_json::Map<_, _> = (0..levels)
-                .map(|i| {
-                    let next = json!({"$ref": format!("#/$defs/a{}", i + 1)});
-                    (format!("a{i}"), json!({"allOf": [next, next]}))
-                })
-                .chain([(format!("a{levels}"), json!({"type": "object"}))])
-                .collect();
-            json!({"$ref": "#/$defs/a0", "$defs": defs})
-        };
-        assert!(parse(&doubling(5).to_string()).is_ok());
-        let chain = |next: fn(usize) -> Value| {
-            let defs = (0..20_000).map(|i| (format!("a{i}"), next(i + 1)));
-            let defs: serde_json::Map<_, _> = defs.chain([("a20000".to_owned(), json!({}))]).collect();
-            json!({"$ref": "#/$defs/a0", "$defs": defs}).to_string()
-        };
-        let patterns: Vec<_> = (0..101)
-            .map(|i| json!({"pattern": format!("a{{{i}}}")}))
-            .collect();
-        let long = format!("{{\"title\":\"{}\"}}", "x".repeat(1 << 20));
-        let cases = [
-            (doubling(40).to_string(), "written out"),
-            (json!({"$ref": "#"}).to_string(), "in a circle"),
-            (
-                json!({"properties": {"a": {"allOf": [{"$ref": "#/properties/a"}]}}}).to_string(),
-                "in a circle",
-            ),
-            (
-                json!({"$defs": {"a": {"if": {"$ref": "#/$defs/b"}}, "b": {"not": {"$ref": "#/$defs/a"}}}})
-                    .to_string(),
-                "in a circle",
-            ),
-            (
-                json!({"$defs": {"a": {"dependentSchemas": {"x": {"$ref": "#/$defs/a"}}}}}).to_string(),
-                "in a circle",
-            ),
-            (
-                chain(|i| json!({"$ref": format!("#/$defs/a{i}")})),
-                "more than 64 references",
-            ),
-            (
-                chain(|i| json!({"items": {"$ref": format!("#/$defs/a{i}")}})),
-                "written out",
-            ),
-            (json!({"allOf": patterns}).to_string(), "101 patterns"),
-            (
-                json!({"$ref": "http://169.254.169.254/latest"}).to_string(),
-                "which is not in it",
-            ),
-            (
-                json!({"$ref": "file:///etc/passwd"}).to_string(),
-                "which is not in it",
-            ),
-            (json!({"$dynamicRef": "#x"}).to_string(), "uses $dynamicRef"),
-            (json!({"items": {"$id": "http://x/"}}).to_string(), "uses $id"),
-            (
-                json!({"description": "\u{1b}]0;owned\u{7}"}).to_string(),
-                "control characters",
-            ),
-            (
-                json!({"properties": {"\u{9b}31m": {}}}).to_string(),
-                "control characters",
-            ),
-            (format!("{}{}", "[".repeat(500), "]".repeat(500)), "is not JSON"),
-            ("[]".to_owned(), "no JSON object"),
-            (long, "1048576 are allowed"),
-        ];
-        for (schema, reason) in cases {
-            let error = parse(&schema).unwrap_err();
-            assert!(
-                error.contains(reason),
-                "{}: {error}",
-                &schema[..schema.len().min(200)]
-            );
-        }
-    }
-}
+mod tests;

@@ -220,6 +220,7 @@ impl Batches for SandboxBatches {
             return Ok(None);
         };
         let mut usage = instance.take_usage();
+        usage.arrow_bytes = ipc.len() as u64;
         let began = thread_time();
         let rows = decode_rows(ipc, &self.schema)
             .map_err(|e| SourceError::Host(Box::new(instance.guard.contract("next", e))))?;

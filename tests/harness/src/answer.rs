@@ -71,8 +71,19 @@ fn page(request: &RecordedRequest, rows: u64, fault: Option<&Fault>) -> Value {
         _ => number("_limit").unwrap_or(u64::MAX),
     };
     let id_as_text = fault == Some(&Fault::WrongType);
+    let echo = match fault {
+        Some(Fault::EchoHeader(name)) => request.header(name),
+        _ => None,
+    };
+    let comment = |position| {
+        let mut comment = comment(position + 1, id_as_text);
+        if let Some(echo) = echo {
+            comment["name"] = echo.into();
+        }
+        comment
+    };
     (start..start.saturating_add(limit).min(rows))
-        .map(|position| comment(position + 1, id_as_text))
+        .map(comment)
         .collect()
 }
 

@@ -37,6 +37,8 @@ pub enum Fault {
     NoTotalHeader,
     /// Answers 302 to this address.
     Redirect(String),
+    /// Gives each comment the value of this header of the request for its name.
+    EchoHeader(String),
     /// Waits so long, then answers as it should.
     Delay(Duration),
 }

@@ -82,7 +82,9 @@ impl FilesApi {
             faults: vec![],
         }));
         let served = Arc::clone(&state);
-        let server = Server::start("files-api", move |request| answer(request, Arc::clone(&served)));
+        let server = Server::start("files-api", None, move |request| {
+            answer(request, Arc::clone(&served))
+        });
         Self { server, state }
     }
 

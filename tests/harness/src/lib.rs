@@ -1,4 +1,4 @@
-//! What tests share: [`ScriptedApi`], a comments API that records what it is asked and misbehaves when told to;
+//! What tests share: [`ScriptedApi`], a comments API that records what it is asked and misbehaves when told to, over TLS if wanted;
 //! [`FilesApi`], a Databricks workspace that does the same; [`S3Proxy`], which makes a lesser store of an S3 server;
 //! [`store`], object stores that fail and processes that die.
 
@@ -10,6 +10,7 @@ mod s3_proxy;
 mod scripted_api;
 mod server;
 pub mod store;
+mod tls;
 
 #[cfg(test)]
 mod tests;
@@ -19,3 +20,4 @@ pub use files_api::{FilesApi, FilesFault};
 pub use request::RecordedRequest;
 pub use s3_proxy::{ConditionalPut, S3Proxy};
 pub use scripted_api::ScriptedApi;
+pub use tls::{Authority, Certificate, Tls};

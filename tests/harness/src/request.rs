@@ -11,6 +11,8 @@ pub struct RecordedRequest {
     pub query: String,
     /// Names in lower case, and values, in their order.
     pub headers: Vec<(String, String)>,
+    /// `HTTP/1.1` or `HTTP/2.0`.
+    pub version: String,
 }
 
 impl RecordedRequest {
@@ -45,6 +47,7 @@ impl RecordedRequest {
             path: request.uri().path().to_owned(),
             query: request.uri().query().unwrap_or_default().to_owned(),
             headers: request.headers().iter().map(header).collect(),
+            version: format!("{:?}", request.version()),
         }
     }
 }

@@ -53,7 +53,7 @@ impl S3Proxy {
             Client::builder(TokioExecutor::new()).build_http(),
             Arc::new(Mutex::new(())),
         );
-        let server = Server::start("s3-proxy", move |request| {
+        let server = Server::start("s3-proxy", None, move |request| {
             let mut requests = recorded.lock().unwrap_or_else(PoisonError::into_inner);
             requests.push(RecordedRequest::of(&request));
             drop(requests);

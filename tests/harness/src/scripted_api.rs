@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::answer::{self, Dropped};
 use crate::fault::Script;
 use crate::server::Server;
-use crate::{Fault, RecordedRequest};
+use crate::{Fault, RecordedRequest, Tls};
 
 /// A comments API on loopback: `GET /comments?_start=S&_limit=L`, with `X-Total-Count` where a limit is given.
 ///
@@ -20,6 +20,7 @@ use crate::{Fault, RecordedRequest};
 #[derive(Debug)]
 pub struct ScriptedApi {
     server: Server,
+    scheme: &'static str,
     state: Arc<Mutex<State>>,
 }
 
@@ -38,15 +39,34 @@ impl ScriptedApi {
     /// When this machine has no port, thread or event queue left: no test could go on.
     #[must_use]
     pub fn start(rows: u64) -> Self {
+        Self::with(rows, None)
+    }
+
+    /// The same over TLS.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start).
+    #[must_use]
+    pub fn start_tls(rows: u64, tls: &Tls) -> Self {
+        Self::with(rows, Some(tls.clone()))
+    }
+
+    fn with(rows: u64, tls: Option<Tls>) -> Self {
         let state = Arc::new(Mutex::new(State {
             rows,
             ..State::default()
         }));
         let served = Arc::clone(&state);
-        let server = Server::start("scripted-api", move |request| {
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let server = Server::start("scripted-api", tls, move |request| {
             answer(request, Arc::clone(&served))
         });
-        Self { server, state }
+        Self {
+            server,
+            scheme,
+            state,
+        }
     }
 
     /// The address of the comments.
@@ -58,7 +78,13 @@ impl ScriptedApi {
     /// The address without a path, as grants take it.
     #[must_use]
     pub fn origin(&self) -> String {
-        format!("http://{}", self.server.address())
+        format!("{}://{}", self.scheme, self.server.address())
+    }
+
+    /// How many connections were made to it since its start.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.server.connections()
     }
 
     /// Lets `count` further comments appear.

@@ -4,6 +4,7 @@ use sandbar_harness::ScriptedApi;
 use sandbar_hostile::{Asked, Call, Mode};
 
 use super::ipc::{self, Header};
+use super::lengths::wrong_lengths;
 use super::world::{End, hex, hostile, toml};
 use crate::support::Settings;
 
@@ -97,7 +98,7 @@ pub(super) fn cases(mode: Mode, api: &ScriptedApi, other: &ScriptedApi) -> Vec<C
         }
         Mode::Exit => everywhere(End::Trap, "failed in "),
         Mode::Environment => one(End::Answer, "0 variables, 0 arguments, 0 bytes of input"),
-        Mode::HostHandles | Mode::OwnHandles => one(End::Limit("handles"), "it holds more than 1000 handles"),
+        Mode::HostHandles | Mode::OwnHandles => one(End::Limit("handles"), "it holds more than 256 handles"),
         Mode::Random => one(End::Trap, "failed in latest-offset"),
         Mode::Log | Mode::Print => one(End::Limit("cpu"), "it computed for more than"),
         Mode::HugeOffset => {
@@ -198,35 +199,10 @@ pub(super) fn cases(mode: Mode, api: &ScriptedApi, other: &ScriptedApi) -> Vec<C
                 .map(|offsets| text(ipc::crafted(&honest, &ipc::body(offsets)), "next: "))
                 .into()
         }
-        Mode::WrongLengths => {
-            let honest = Header::honest();
-            let with = |change: fn(&mut Header)| {
-                let mut header = honest.clone();
-                change(&mut header);
-                ipc::crafted(&header, &ipc::BODY)
-            };
-            vec![
-                text(
-                    with(|h| h.buffers[2].1 = 1 << 40),
-                    "a buffer of 1099511627776 bytes at 16 in a body of 24 bytes",
-                ),
-                text(with(|h| h.buffers[1].0 = -1), "a buffer of 12 bytes at -1"),
-                text(
-                    with(|h| h.buffers[1] = (i64::MAX, i64::MAX)),
-                    "a buffer of 9223372036854775807 bytes",
-                ),
-                text(
-                    with(|h| h.nodes[0].0 = 1 << 50),
-                    "a column of 1125899906842624 values",
-                ),
-                text(with(|h| h.nodes[0].1 = 3), "a column of 2 values, 3 of them null"),
-                text(with(|h| h.rows = 1 << 50), "a batch of 1125899906842624 rows"),
-                text(with(|h| h.rows = -1), "a batch of -1 rows"),
-                text(with(|h| h.rows = 1), "next: "),
-                text(with(|h| h.nodes.clear()), "next: "),
-                text(with(|h| h.buffers.clear()), "next: "),
-            ]
-        }
+        Mode::WrongLengths => wrong_lengths()
+            .into_iter()
+            .map(|(bytes, says)| text(bytes, says))
+            .collect(),
         Mode::Dictionary => vec![rows(ipc::stream(&ipc::words()), "dictionaries are not taken")],
         Mode::DictionarySchema => schema(
             ipc::schema(&ipc::words().schema()),
@@ -255,20 +231,33 @@ pub(super) fn cases(mode: Mode, api: &ScriptedApi, other: &ScriptedApi) -> Vec<C
             rows(vec![], "it is cut off"),
         ],
         Mode::Views => {
-            vec![rows(
-                ipc::stream(&ipc::views()),
-                "its views show 1000000000 bytes",
-            )]
+            let mut case = rows(ipc::stream(&ipc::views()), "its views show 1000000000 bytes");
+            case.set(
+                "source.options.schema",
+                &hex(&ipc::schema(&ipc::views().schema())),
+            );
+            vec![case]
         }
-        Mode::OtherHost => vec![asks(
-            Asked {
-                authority: host(other),
-                path: "/comments".into(),
-                ..Asked::default()
-            },
-            End::Refused,
-            "was refused GET http://127.0.0.1:",
-        )],
+        Mode::OtherHost => {
+            let to = |authority: String, end, says| {
+                let path = "/comments".to_owned();
+                let asked = Asked {
+                    authority,
+                    path,
+                    ..Asked::default()
+                };
+                asks(asked, end, says)
+            };
+            vec![
+                to(host(other), End::Refused, "was refused GET http://127.0.0.1:"),
+                // Text that the host would keep for each request.
+                to(
+                    "a".repeat(1_025),
+                    End::Contract,
+                    "the authority of a request has 1025 bytes; 1024 are allowed",
+                ),
+            ]
+        }
         Mode::OddAddress => {
             let port = host(other).rsplit(':').next().unwrap().to_owned();
             let spelled = [
@@ -299,17 +288,31 @@ pub(super) fn cases(mode: Mode, api: &ScriptedApi, other: &ScriptedApi) -> Vec<C
                 to("/comments/%2e%2e/admin", End::Refused, "/admin"),
                 to("/commentsandmore", End::Refused, "/commentsandmore"),
                 to("//evil.example/comments", End::Refused, "was refused GET "),
+                to(
+                    &format!("/{}", "a".repeat(65_536)),
+                    End::Contract,
+                    "the path of a request has 65537 bytes; 65536 are allowed",
+                ),
             ]
         }
-        Mode::OtherMethod => ["POST", "DELETE", "CONNECT", "TRACE"]
-            .map(|method| {
-                let asked = Asked {
-                    method: method.into(),
-                    ..get("/comments")
-                };
-                asks(asked, End::Refused, &format!("was refused {method} "))
-            })
-            .into(),
+        Mode::OtherMethod => {
+            let by = |method: &str, end, says: &str| {
+                let method = method.to_owned();
+                asks(
+                    Asked {
+                        method,
+                        ..get("/comments")
+                    },
+                    end,
+                    says,
+                )
+            };
+            let long = "the method of a request has 65 bytes; 64 are allowed";
+            let refused = |method: &&str| by(method, End::Refused, &format!("was refused {method} "));
+            let methods = ["POST", "DELETE", "CONNECT", "TRACE"];
+            let long = [by(&"A".repeat(65), End::Contract, long)];
+            methods.iter().map(refused).chain(long).collect()
+        }
         Mode::HeaderInjection => ["1\r\nx-evil: 1", "1\nx-evil: 1", "1\0"]
             .map(|value| {
                 let headers = vec![("x-a".to_owned(), value.to_owned())];
@@ -332,6 +335,9 @@ pub(super) fn cases(mode: Mode, api: &ScriptedApi, other: &ScriptedApi) -> Vec<C
             "te",
             "trailer",
             "expect",
+            "content_length",
+            "x-http-method-override",
+            "X_Original_URL",
         ]
         .map(|name| {
             let headers = vec![(name.to_owned(), "5".to_owned())];

@@ -1,16 +1,15 @@
-//! Texts from outside, changed at random for a bounded time: what reads them says no or yes, and never panics.
+//! Bytes from outside, changed at random for a bounded time: what reads them says no or yes, and never panics.
 //!
-//! `SANDBAR_FUZZ=1000000` does more rounds, `SANDBAR_SEED` repeats a run. Arrow streams are changed in the same way by
-//! the sandbox's own tests, beside their decoder.
+//! These are the targets and seeds of `tests/fuzz`, without the fuzzer: it sees more and takes longer. Here
+//! `SANDBAR_FUZZ=1000000` does more rounds, and `SANDBAR_SEED` repeats a run.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
-
-use sandbar_pipeline::Offset;
-use sandbar_runtime::PipelineFile;
-use sandbar_sandbox::HttpGrant;
 
 use crate::support::{Random, files_below, repository, say, seed, variable};
+
+#[path = "../../fuzz/src/targets.rs"]
+mod targets;
 
 /// What is put into texts: signs that parsers stumble over.
 const SCRAPS: [&str; 24] = [
@@ -40,94 +39,115 @@ const SCRAPS: [&str; 24] = [
     "'''",
 ];
 
-fn changed(random: &mut Random, text: &[u8]) -> Vec<u8> {
-    let mut text = text.to_vec();
+fn changed(random: &mut Random, bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
     for _ in 0..=random.below(4) {
-        let at = random.below(text.len() as u64 + 1) as usize;
-        let to = (at + random.below(20) as usize).min(text.len());
+        let at = random.below(bytes.len() as u64 + 1) as usize;
+        let to = (at + random.below(20) as usize).min(bytes.len());
         match random.below(5) {
-            0 => drop(text.drain(at..to)),
-            1 => text.extend_from_within(at..to),
-            2 if at < text.len() => text[at] = random.below(256) as u8,
-            3 => text.truncate(at),
+            0 => drop(bytes.drain(at..to)),
+            1 => bytes.extend_from_within(at..to),
+            2 if at < bytes.len() => bytes[at] = random.below(256) as u8,
+            3 => bytes.truncate(at),
             _ => {
                 let scrap = SCRAPS[random.below(SCRAPS.len() as u64) as usize];
-                text.splice(at..at, scrap.bytes());
+                bytes.splice(at..at, scrap.bytes());
             }
         }
     }
-    text
+    bytes
 }
 
-/// Runs the target on changed seeds. Gives how many texts it took.
-fn drive(name: &str, target: impl Fn(&str) -> bool) {
+/// Runs the target on its seeds, and on changed ones.
+#[track_caller]
+fn drive(name: &str) {
+    let target = targets::ALL.iter().find(|(known, _)| *known == name);
+    let target = target.unwrap_or_else(|| panic!("{name} is no target")).1;
     let seeds: Vec<_> = files_below(&repository().join("tests/fuzz/seeds").join(name))
         .into_iter()
-        .map(|file| std::fs::read(file).unwrap())
+        .map(|file| (std::fs::read(&file).unwrap(), file))
         .collect();
     assert!(!seeds.is_empty(), "{name} has seeds");
-    for text in &seeds {
-        assert!(
-            target(std::str::from_utf8(text).unwrap()),
-            "a seed of {name} is well-formed"
-        );
+    for (bytes, file) in &seeds {
+        assert!(target(bytes), "{} is well-formed", file.display());
     }
     let (rounds, seed) = (variable("SANDBAR_FUZZ").unwrap_or(20_000), seed());
     let mut random = Random(seed);
     let (mut taken, mut found) = (0_u64, vec![]);
     for _ in 0..rounds {
-        let text = &seeds[random.below(seeds.len() as u64) as usize];
-        let text = String::from_utf8_lossy(&changed(&mut random, text)).into_owned();
-        match catch_unwind(AssertUnwindSafe(|| target(&text))) {
+        let (bytes, _) = &seeds[random.below(seeds.len() as u64) as usize];
+        let bytes = changed(&mut random, bytes);
+        match catch_unwind(AssertUnwindSafe(|| target(&bytes))) {
             Ok(took) => taken += u64::from(took),
-            Err(_) => found.push(text),
+            Err(_) => found.push(bytes),
         }
     }
     say(&format!(
-        "fuzz {name}: {rounds} texts, {taken} taken, {} panics (SANDBAR_SEED={seed})",
+        "fuzz {name}: {rounds} inputs, {taken} taken, {} panics (SANDBAR_SEED={seed})",
         found.len()
     ));
-    assert!(found.is_empty(), "{name} panics over {:?}", found[0]);
-    assert!(taken > 0, "{name}: some of the texts are still well-formed");
+    let shown = found.first().map(|bytes| String::from_utf8_lossy(bytes));
+    assert_eq!(shown, None, "{name} panics");
+    assert!(taken > 0, "{name}: some inputs are still well-formed");
 }
 
 #[test]
-fn offsets() {
-    drive("offset", |text| match Offset::parse(text) {
-        Ok(offset) => {
-            // What is stored is read back as the same.
-            assert_eq!(
-                Offset::parse(&offset.to_string()).ok().as_ref(),
-                Some(&offset),
-                "{text}"
-            );
-            true
-        }
-        Err(_) => false,
-    });
+fn arrow_streams() {
+    drive("arrow");
+}
+
+#[test]
+fn coded_bodies() {
+    drive("body");
+}
+
+#[test]
+fn replies_of_the_files_api() {
+    drive("files_api");
 }
 
 #[test]
 fn grants() {
-    drive("grant", |text| match HttpGrant::parse(text) {
-        Ok(grant) => {
-            assert_eq!(HttpGrant::parse(&grant.to_string()).unwrap(), grant, "{text}");
-            true
-        }
-        Err(_) => false,
-    });
+    drive("grant");
+}
+
+#[test]
+fn offsets() {
+    drive("offset");
+}
+
+#[test]
+fn schemas_of_options() {
+    drive("options_schema");
 }
 
 #[test]
 fn pipeline_files() {
-    drive("pipeline", |text| {
-        match PipelineFile::parse(text, Path::new("/lakes/pipeline.toml")) {
-            Ok(_) => true,
-            Err(error) => {
-                // The message is made of the text too.
-                assert!(!format!("{:?}", error.into_report()).is_empty());
-                false
-            }
-        }
-    });
+    drive("pipeline_file");
+}
+
+#[test]
+fn every_target_has_its_program_and_its_seeds_and_is_driven_here() {
+    let names: BTreeSet<String> = targets::ALL.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let fuzz = repository().join("tests/fuzz");
+    let programs = files_below(&fuzz.join("src/bin"));
+    let programs = programs
+        .iter()
+        .map(|file| file.file_stem().unwrap().to_str().unwrap().to_owned());
+    assert_eq!(programs.collect::<BTreeSet<_>>(), names);
+    let seeds = std::fs::read_dir(fuzz.join("seeds")).unwrap();
+    let seeds = seeds.map(|folder| folder.unwrap().file_name().into_string().unwrap());
+    assert_eq!(seeds.collect::<BTreeSet<_>>(), names);
+    let here = include_str!("fuzz.rs");
+    for name in names {
+        assert!(
+            here.contains(&format!("drive(\"{name}\")")),
+            "{name} is not driven"
+        );
+        let program = std::fs::read_to_string(fuzz.join(format!("src/bin/{name}.rs"))).unwrap();
+        assert!(
+            program.contains(&format!("\"{name}\"")),
+            "{name}: its program runs another target"
+        );
+    }
 }

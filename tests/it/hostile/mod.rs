@@ -2,8 +2,10 @@
 //! says what it did, leaves no row behind that it should not, and harms nobody.
 
 mod cases;
+mod compiling;
 mod fuzz;
 mod ipc;
+mod lengths;
 mod limits;
 mod loading;
 mod modes;

@@ -1,5 +1,6 @@
 //! The same through the program: one process with a hostile and a healthy pipeline.
 
+use rustix::process::Signal;
 use sandbar_hostile::{Call, Mode};
 
 use super::ipc;
@@ -67,6 +68,64 @@ fn one_program_runs_a_hostile_pipeline_beside_a_healthy_one() {
 }
 
 #[test]
+fn a_pipeline_that_can_not_be_opened_keeps_no_other_from_running() {
+    let world = World::new();
+    let fails = hostile(&world.api, Mode::Panic, Call::Open);
+    let refuses = fails.clone().set("source.options.mode", "'no-such-mode'");
+    // What is said, and the pipeline's name, or the file's: it is shown with its lines.
+    let failed = (fails, "its last words", "pipeline fails-");
+    let refused = (refuses, "the component refuses its options", "refuses-");
+    let cases = [
+        (vec![failed.clone()], 1),
+        (vec![refused.clone()], 2),
+        (vec![refused, failed], 1),
+    ];
+    for (number, (hostile, code)) in cases.into_iter().enumerate() {
+        let mut arguments = vec!["run".to_owned()];
+        let mut says = vec![];
+        for (settings, said, named) in hostile {
+            let kind = named.trim_start_matches("pipeline ");
+            world.work.add(&settings.named(&format!("{kind}{number}")));
+            arguments.push(format!("{kind}{number}.toml"));
+            says.extend([said.to_owned(), format!("{named}{number}")]);
+        }
+        let beside = format!("beside-{number}");
+        world.work.add(&Settings::of(&world.api).named(&beside));
+        arguments.push(format!("{beside}.toml"));
+        arguments.extend(["--available-now", "--progress", "json"].map(str::to_owned));
+        says.push(format!("{beside}: 25 rows in 3 batches"));
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let ended = world.work.run(&arguments);
+        // Not asked for panics, which a component may well tell of.
+        assert_eq!(ended.code, Some(code), "{}", ended.stderr);
+        let says: Vec<_> = says.iter().map(String::as_str).collect();
+        let ended = ended.saying(&says);
+        assert_eq!(ended.batches(), [10, 10, 5]);
+        let ids = world.work.table_at(&format!("lake/{beside}")).ids();
+        assert_eq!(ids, (1..=25).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_pipeline_that_is_slow_to_open_keeps_neither_others_nor_a_stop_waiting() {
+    let world = World::new();
+    // It would open for 50 seconds, and then fail.
+    world
+        .work
+        .add(&hostile(&world.api, Mode::Sleep, Call::Open).named("sleeps"));
+    let awake = Settings::of(&world.api).named("awake");
+    world.work.add(&awake.set("trigger.interval", "'50ms'"));
+    let files = ["run", "sleeps.toml", "awake.toml", "--progress", "json"];
+    let mut running = world.work.spawn(&files);
+    running.until_rows(25);
+    running.signal(Signal::TERM);
+    let ended = running.end().ok();
+    ended.saying(&["sleeps: stopped: ", "awake: stopped: 25 rows in 3 batches"]);
+    let ids = world.work.table_at("lake/awake").ids();
+    assert_eq!(ids, (1..=25).collect::<Vec<_>>());
+}
+
+#[test]
 fn what_a_component_used_is_reported_with_each_batch() {
     let world = World::new();
     let beside = Settings::of(&world.api).named("used");
@@ -100,4 +159,8 @@ fn escape_sequences_in_rows_do_not_reach_the_terminal() {
         "{}",
         ended.stdout
     );
+    // Another program gets every character of them.
+    let csv = ["preview", "escape.toml", "--format", "csv"];
+    let ended = world.work.run(&csv).ok();
+    assert_eq!(ended.stdout, "text\n\u{1b}]0;owned\u{7}red\n");
 }

@@ -8,7 +8,7 @@ use sandbar_components::HOSTILE;
 use sandbar_harness::ScriptedApi;
 use sandbar_hostile::{Call, Described, MARK, Mode, ROOM};
 use sandbar_pipeline::{PipelineError, SourceError, Stopper};
-use sandbar_runtime::{Host, PipelineFile, RunMode, RunSummary, RuntimeError, Silent};
+use sandbar_runtime::{Compiler, Host, PipelineFile, RunMode, RunSummary, RuntimeError, Silent};
 use sandbar_sandbox::SandboxError;
 use serde::Serialize;
 use tokio::runtime::Runtime;
@@ -58,13 +58,17 @@ impl World {
     pub(super) fn with_cache(cache: Option<&Path>) -> Self {
         let work = Workspace::new();
         std::fs::write(work.path("hostile.wasm"), HOSTILE).unwrap();
+        let compiler = Compiler::Program {
+            path: env!("CARGO_BIN_EXE_sandbar").into(),
+            arguments: vec!["compile-component".into()],
+        };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build();
         Self {
             runtime: runtime.unwrap(),
-            host: Arc::new(Host::with_cache(cache).unwrap()),
+            host: Arc::new(Host::with_cache(cache).unwrap().compiling_with(compiler)),
             api: ScriptedApi::start(ROWS as u64),
             work,
         }

@@ -2,8 +2,8 @@
 
 use wasip2::http::outgoing_handler;
 use wasip2::http::types::{
-    ErrorCode, Fields, FutureIncomingResponse, IncomingBody, IncomingResponse, InputStream, Method,
-    OutgoingBody, OutgoingRequest, RequestOptions, Scheme, http_error_code,
+    DnsErrorPayload, ErrorCode, Fields, FutureIncomingResponse, IncomingBody, IncomingResponse, InputStream,
+    Method, OutgoingBody, OutgoingRequest, RequestOptions, Scheme, http_error_code,
 };
 use wasip2::io::streams::StreamError;
 
@@ -199,7 +199,16 @@ fn fault(request: &Request, what: impl std::fmt::Display) -> Error {
     Error::internal(format_args!("{request} can't be sent: {what}"))
 }
 
-/// The name that the contract of `wasi:http` gives it, and what is known beside.
+/// What the host says in words, or else the name that the contract of `wasi:http` gives it, and what is known beside.
 fn name(code: &ErrorCode) -> String {
+    if let ErrorCode::InternalError(Some(words)) = code {
+        return words.clone();
+    }
+    if let ErrorCode::DnsError(DnsErrorPayload {
+        rcode: Some(words), ..
+    }) = code
+    {
+        return words.clone();
+    }
     format!("{code:?}").replace("ErrorCode::", "")
 }

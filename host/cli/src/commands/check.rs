@@ -1,14 +1,14 @@
-use sandbar_runtime::{Finding, Host};
+use sandbar_runtime::Finding;
 use serde_json::json;
 
 use crate::CliError;
 use crate::args::FilesArguments;
 use crate::commands::load;
-use crate::output::{columns, print, print_json};
+use crate::output::{columns, plain, print, print_json};
 
 /// Checks each file as far as it goes without reading rows.
 pub(crate) async fn execute(arguments: FilesArguments) -> Result<(), CliError> {
-    let host = Host::new()?;
+    let host = super::host()?;
     let mut failed = false;
     for path in &arguments.files {
         let file = load(path)?;
@@ -26,7 +26,7 @@ pub(crate) async fn execute(arguments: FilesArguments) -> Result<(), CliError> {
                 Finding::Failed(message) => vec!["  FAILED".into(), item.name.into(), message],
             })
             .collect();
-        print(&format!("{name}\n{}", columns(&rows)));
+        print(&plain(&format!("{name}\n{}", columns(&rows))));
     }
     if failed { Err(CliError::Reported) } else { Ok(()) }
 }

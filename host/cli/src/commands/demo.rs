@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use sandbar_runtime::{Host, PipelineFile, RunMode, RunSummary};
+use sandbar_runtime::{Host, Offset, PipelineFile, RunMode, RunSummary};
 
 use crate::CliError;
 use crate::args::{DemoArguments, ProgressFormat};
@@ -27,7 +27,7 @@ pub(crate) async fn execute(arguments: DemoArguments) -> Result<(), CliError> {
         .await
         .map_err(failed("the API can't be served on 127.0.0.1".into()))?;
     let path = write_pipeline_file(folder, &api, arguments.rows)?;
-    let host = Host::new()?;
+    let host = super::host()?;
     let file = load(&path)?;
 
     // A demo that ran here before goes on where it ended: its rows are there already.
@@ -43,10 +43,7 @@ pub(crate) async fn execute(arguments: DemoArguments) -> Result<(), CliError> {
         print(&format!(
             "   The table is there from an earlier demo: {} batches, next at {}\n",
             count(before.batch),
-            before
-                .offset
-                .as_ref()
-                .map_or_else(String::new, ToString::to_string)
+            before.offset.as_ref().map_or_else(String::new, Offset::shown)
         ));
     }
 
@@ -83,14 +80,14 @@ async fn run(host: &Host, file: &PipelineFile) -> Result<RunSummary, CliError> {
 
 fn brought(summary: &RunSummary) -> String {
     if summary.batches == 0 {
-        return format!("nothing new, next at {}", summary.offset);
+        return format!("nothing new, next at {}", summary.offset.shown());
     }
     let version = summary.table_version.map_or_else(String::new, |v| v.to_string());
     format!(
         "{} in {}; table version {version}, next at {}",
         plural(summary.rows, "row", "rows"),
         plural(summary.batches, "batch", "batches"),
-        summary.offset
+        summary.offset.shown()
     )
 }
 

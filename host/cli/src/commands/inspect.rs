@@ -1,15 +1,15 @@
 use std::path::Path;
 
-use sandbar_runtime::{Connector, Host, StreamInfo};
+use sandbar_runtime::{Connector, StreamInfo};
 use serde_json::{Value, json};
 
 use crate::CliError;
 use crate::args::InspectArguments;
-use crate::output::{columns, count, print, print_json};
+use crate::output::{columns, count, plain, print, print_json};
 
 /// Shows what a component is. It is instantiated without any grant.
 pub(crate) async fn execute(arguments: InspectArguments) -> Result<(), CliError> {
-    let host = Host::new()?;
+    let host = super::host()?;
     let named = &arguments.component;
     let is_path = named.contains(['/', '\\']) || named.ends_with(".wasm");
     let path = is_path.then(|| Path::new(named));
@@ -19,7 +19,7 @@ pub(crate) async fn execute(arguments: InspectArguments) -> Result<(), CliError>
     if arguments.json {
         print_json(&as_json(&connector, streams.as_deref()));
     } else {
-        print(&as_text(&connector, streams.as_deref()));
+        print(&plain(&as_text(&connector, streams.as_deref())));
     }
     Ok(())
 }

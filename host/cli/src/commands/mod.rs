@@ -11,9 +11,25 @@ pub(crate) mod status;
 
 use std::path::Path;
 
-use sandbar_runtime::{PipelineFile, RuntimeError};
+use sandbar_runtime::{Compiler, Host, PipelineFile, RuntimeError};
 
 use crate::CliError;
+use crate::args::COMPILE_COMPONENT;
+use crate::output::plain;
+
+/// The host of this process. Components are compiled by another process of this program.
+pub(crate) fn host() -> Result<Host, CliError> {
+    // On Linux the program that runs, though another version may lie at its path by now.
+    let path = match cfg!(target_os = "linux") {
+        true => "/proc/self/exe".into(),
+        false => std::env::current_exe().map_err(|source| CliError::Io {
+            context: "the program can't find itself".into(),
+            source,
+        })?,
+    };
+    let arguments = vec![COMPILE_COMPONENT.into()];
+    Ok(Host::new()?.compiling_with(Compiler::Program { path, arguments }))
+}
 
 /// Reads a pipeline file.
 pub(crate) fn load(path: &Path) -> Result<PipelineFile, CliError> {
@@ -25,6 +41,6 @@ pub(crate) fn show_error(error: CliError) {
     match error {
         CliError::Reported | CliError::ReportedMistake => {}
         CliError::Runtime(RuntimeError::Config(e)) => eprintln!("{:?}", e.into_report()),
-        other => eprintln!("error: {other}"),
+        other => eprintln!("error: {}", plain(&other.to_string())),
     }
 }

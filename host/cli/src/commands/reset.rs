@@ -1,6 +1,6 @@
 use std::io::{BufRead, IsTerminal};
 
-use sandbar_runtime::{Host, Offset};
+use sandbar_runtime::Offset;
 
 use crate::CliError;
 use crate::args::ResetArguments;
@@ -16,10 +16,12 @@ pub(crate) async fn execute(arguments: ResetArguments) -> Result<(), CliError> {
         eprintln!("nothing was changed");
         return Ok(());
     }
-    let report = Host::new()?.open(&file).await?.reset(to).await?;
+    let report = super::host()?.open(&file).await?.reset(to).await?;
     eprintln!(
         "{name}: batch {} has no rows and ends at {}, table version {}",
-        report.batch, report.end, report.table_version
+        report.batch,
+        report.end.shown(),
+        report.table_version
     );
     Ok(())
 }
@@ -32,8 +34,9 @@ fn confirmed(name: &str, to: &Offset) -> Result<bool, CliError> {
         ));
     }
     eprintln!(
-        "The next batch of {name:?} will start at {to}. Rows before it that are not in the table yet will never\n\
-         come; rows behind it that are in the table already will come again. Type yes to go on:"
+        "The next batch of {name:?} will start at {}. Rows before it that are not in the table yet will never\n\
+         come; rows behind it that are in the table already will come again. Type yes to go on:",
+        to.shown()
     );
     let mut answer = String::new();
     let read = input.lock().read_line(&mut answer);

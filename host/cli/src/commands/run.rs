@@ -1,17 +1,20 @@
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use sandbar_runtime::{Host, OpenPipeline, RunMode, RunSummary};
-use tokio::task::JoinSet;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use sandbar_runtime::{Host, PipelineFile, ProgressSink, RunMode, RunSummary, RuntimeError, StopSignal};
 
 use crate::CliError;
 use crate::args::{ProgressFormat, RunArguments};
 use crate::commands::{load, show_error};
-use crate::output::plural;
+use crate::output::{plain, plural};
 use crate::progress::ProgressOutput;
 use crate::signals::stop_on_signals;
 
-/// Runs all pipelines side by side. One that fails does not disturb the others, but the exit status.
+/// Opens and runs all pipelines side by side. One that fails, or can't even be opened, does not disturb the others,
+/// but the exit status.
 pub(crate) async fn execute(arguments: RunArguments) -> Result<(), CliError> {
     let mode = match (arguments.available_now, arguments.once) {
         (true, _) => RunMode::AvailableNow,
@@ -22,42 +25,29 @@ pub(crate) async fn execute(arguments: RunArguments) -> Result<(), CliError> {
         context: "signals can't be watched".into(),
         source,
     })?;
-    // All files are checked before the first row is read.
-    let host = Host::new()?;
-    let mut names = HashSet::new();
-    let mut pipelines = vec![];
-    for path in &arguments.files {
-        let file = load(path)?;
-        if !names.insert(file.config().name.clone()) {
-            let name = &file.config().name;
-            return Err(CliError::Usage(format!(
-                "two of the files name the pipeline {name:?}"
-            )));
-        }
-        pipelines.push(Arc::new(host.open(&file).await?));
-    }
+    let host = Arc::new(super::host()?);
+    let files = load_all(&arguments.files)?;
     let output = ProgressOutput::new(arguments.progress);
-    let mut running = JoinSet::new();
-    for pipeline in pipelines {
-        let progress = output.sink(&pipeline.file().config().name);
-        let stop = stop.clone();
-        running.spawn(async move {
-            let outcome = pipeline.run(mode, progress, stop).await;
-            (pipeline, outcome)
-        });
-    }
+    let start = |file: PipelineFile| {
+        let name = file.config().name.clone();
+        let progress = output.sink(&name);
+        let task = tokio::spawn(open_and_run(host.clone(), file, mode, progress, stop.clone()));
+        async move { (name, task.await) }
+    };
+    let mut running: FuturesUnordered<_> = files.into_iter().map(start).collect();
     let (mut failed, mut misconfigured) = (false, false);
-    while let Some(ended) = running.join_next().await {
+    while let Some((name, ended)) = running.next().await {
         match ended {
-            Ok((pipeline, Ok(summary))) => show_summary(&pipeline, &summary, arguments.progress),
-            Ok((_, Err(e))) => {
+            Ok(Ok(summary)) => output.aside(|| show_summary(&name, summary.as_ref(), arguments.progress)),
+            Ok(Err(e)) => {
                 misconfigured |= e.is_configuration();
                 failed |= !e.is_configuration();
-                show_error(e.into());
+                output.aside(|| show_failure(&name, e));
             }
             Err(e) => {
-                eprintln!("error: a pipeline ended unexpectedly: {e}");
                 failed = true;
+                let said = plain(&e.to_string());
+                output.aside(|| eprintln!("error: pipeline {name} ended unexpectedly: {said}"));
             }
         }
     }
@@ -68,11 +58,56 @@ pub(crate) async fn execute(arguments: RunArguments) -> Result<(), CliError> {
     }
 }
 
-fn show_summary(pipeline: &OpenPipeline, summary: &RunSummary, format: ProgressFormat) {
+/// All files are read and checked before anything starts.
+fn load_all(paths: &[PathBuf]) -> Result<Vec<PipelineFile>, CliError> {
+    let mut names = HashSet::new();
+    let mut files = vec![];
+    for path in paths {
+        let file = load(path)?;
+        let name = &file.config().name;
+        if !names.insert(name.clone()) {
+            return Err(CliError::Usage(format!(
+                "two of the files name the pipeline {name:?}"
+            )));
+        }
+        files.push(file);
+    }
+    Ok(files)
+}
+
+/// Runs one pipeline to its end. `None` when a stop came before it was open.
+async fn open_and_run(
+    host: Arc<Host>,
+    file: PipelineFile,
+    mode: RunMode,
+    progress: Arc<dyn ProgressSink>,
+    stop: StopSignal,
+) -> Result<Option<RunSummary>, RuntimeError> {
+    // A component that takes its time to be compiled or opened does not keep a stop waiting.
+    let pipeline = tokio::select! {
+        biased;
+        () = stop.stopped() => return Ok(None),
+        opened = host.open(&file) => opened?,
+    };
+    pipeline.run(mode, progress, stop).await.map(Some)
+}
+
+/// Says why a pipeline failed. What is wrong with its file is shown there, and a failed run names it already.
+fn show_failure(name: &str, error: RuntimeError) {
+    match error {
+        RuntimeError::Config(_) | RuntimeError::Run { .. } => show_error(error.into()),
+        other => eprintln!("error: pipeline {name}: {}", plain(&other.to_string())),
+    }
+}
+
+fn show_summary(name: &str, summary: Option<&RunSummary>, format: ProgressFormat) {
     if format == ProgressFormat::None {
         return;
     }
-    let name = &pipeline.file().config().name;
+    let Some(summary) = summary else {
+        eprintln!("{name}: stopped: 0 rows in 0 batches, before it was opened");
+        return;
+    };
     let state = match (summary.stopped, summary.batches) {
         (true, _) => "stopped: ",
         (false, 0) => "nothing new: ",
@@ -83,7 +118,7 @@ fn show_summary(pipeline: &OpenPipeline, summary: &RunSummary, format: ProgressF
         "{name}: {state}{} in {}, next at {}{}",
         plural(summary.rows, "row", "rows"),
         plural(summary.batches, "batch", "batches"),
-        summary.offset,
+        summary.offset.shown(),
         version.unwrap_or_default()
     );
 }

@@ -1,29 +1,29 @@
-use sandbar_runtime::{Host, Offset, PipelineStatus};
+use sandbar_runtime::{Offset, PipelineStatus};
 
 use crate::CliError;
 use crate::args::FilesArguments;
 use crate::commands::load;
-use crate::output::{columns, count, print, print_json};
+use crate::output::{columns, count, plain, print, print_json};
 
 /// How many micro-batches are listed.
 const LISTED: usize = 10;
 
 /// Shows where each pipeline stands.
 pub(crate) async fn execute(arguments: FilesArguments) -> Result<(), CliError> {
-    let host = Host::new()?;
+    let host = super::host()?;
     for path in &arguments.files {
         let status = host.status(&load(path)?, LISTED).await?;
         if arguments.json {
             print_json(&status);
         } else {
-            print(&as_text(&status));
+            print(&plain(&as_text(&status)));
         }
     }
     Ok(())
 }
 
 fn as_text(status: &PipelineStatus) -> String {
-    let shown = |offset: &Option<Offset>| offset.as_ref().map_or("-".to_owned(), ToString::to_string);
+    let shown = |offset: &Option<Offset>| offset.as_ref().map_or("-".to_owned(), Offset::shown);
     let version = match status.table_version {
         Some(version) => format!("{} at version {version}", status.table),
         None => format!("{}, not there yet", status.table),
@@ -55,8 +55,8 @@ fn as_text(status: &PipelineStatus) -> String {
             vec![
                 format!("  {}", batch.batch),
                 count(batch.rows),
-                batch.start.to_string(),
-                batch.end.to_string(),
+                batch.start.shown(),
+                batch.end.shown(),
                 batch.table_version.to_string(),
                 format!("{} {}", batch.component.name, batch.component.version),
             ]

@@ -14,6 +14,7 @@ mod retries;
 mod runners;
 mod scenarios;
 mod seed_flaws;
+mod sizes;
 mod start;
 mod stops;
 mod triggers;

@@ -125,6 +125,8 @@ pub struct LimitsConfig {
     pub deadline: Duration,
     /// Bytes of one response, decoded.
     pub response_body: u64,
+    /// Bytes of the body of one request.
+    pub request_body: u64,
     /// Bytes of one record batch.
     pub batch: u64,
     /// Requests per second over all partitions; nothing means no limit.
@@ -145,6 +147,8 @@ pub struct LimitsConfig {
     pub component_size: u64,
     /// Time for compiling the component.
     pub compile_time: Duration,
+    /// Memory for compiling the component.
+    pub compile_memory: u64,
     /// Requests for one batch, redirects and retries included.
     pub requests_per_batch: u64,
     /// Time of one request, its body included.
@@ -160,16 +164,18 @@ impl Default for LimitsConfig {
             cpu: Duration::from_secs(10),
             deadline: Duration::from_secs(60),
             response_body: 64 << 20,
+            request_body: 16 << 20,
             batch: 64 << 20,
             requests_per_second: None,
             parallelism: 4,
             requests_in_flight: 32,
             log: 1 << 20,
-            handles: 1_000,
+            handles: 256,
             stack: 512 << 10,
             empty_batches: 1_000,
             component_size: 64 << 20,
             compile_time: Duration::from_secs(120),
+            compile_memory: 4 << 30,
             requests_per_batch: 10_000,
             request_timeout: Duration::from_secs(60),
             response_headers: 64 << 10,
@@ -217,6 +223,8 @@ pub struct TriggerConfig {
     pub interval: Option<Duration>,
     /// Rows that one micro-batch may take.
     pub max_rows_per_batch: u64,
+    /// Bytes of Arrow rows that one micro-batch may take.
+    pub max_bytes_per_batch: u64,
 }
 
 impl Default for TriggerConfig {
@@ -224,6 +232,7 @@ impl Default for TriggerConfig {
         Self {
             interval: None,
             max_rows_per_batch: 100_000,
+            max_bytes_per_batch: 4 << 30,
         }
     }
 }

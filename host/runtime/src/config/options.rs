@@ -1,5 +1,8 @@
 //! The options of a source against the schema that its component declares.
 
+mod steps;
+
+use std::fmt;
 use std::ops::Range;
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
@@ -11,34 +14,65 @@ use super::{ConfigError, PipelineFile, value};
 
 /// What one compiled pattern may take. A component may have a hundred.
 const PATTERN_BYTES: usize = 1 << 20;
+/// The most mistakes that are shown. How many there are is up to the schema.
+const MOST_MISTAKES: usize = 20;
+/// The most bytes that a message takes over from a schema, a component or the options, for each name or text.
+const MOST_TEXT: usize = 500;
+/// Up to so many steps all failures are collected; behind it, the first one is told.
+const MOST_COLLECTED: u64 = 100_000;
 const OPTIONS: &str = "/source/options";
+const TELL_THE_AUTHOR: &str = "tell the component's author";
 
 impl PipelineFile {
-    /// Checks `[source.options]` against a component's JSON Schema (draft 2020-12). All failures come at once.
+    /// Checks `[source.options]` against a component's JSON Schema, always as draft 2020-12. Failures come at once,
+    /// up to 20 of them.
+    ///
+    /// Schemas come from components, which nobody has to trust. One that [`Connector`](crate::Connector) took is
+    /// checked in bounded time and memory; it may still take seconds to prepare.
     pub fn check_options(&self, schema: &Value) -> Result<(), ConfigError> {
-        // Schemas come from components, which nobody has to trust: no pattern may take exponential time, and
-        // nothing is fetched.
+        let options = Value::Object(self.config.source.options.clone());
+        let Some(steps) = steps::count(schema, &options) else {
+            let message = format!(
+                "the component's schema is too expensive to check these options against: that takes more than {} \
+                 steps, or goes more than {} schemas deep",
+                steps::MOST,
+                steps::DEEPEST
+            );
+            let help = "write fewer or less nested options, or tell the component's author";
+            return Err(self.error_at("source.options", &message, Some(help)));
+        };
+        // No pattern may take exponential time, and nothing is fetched.
         let compiled = jsonschema::draft202012::options()
             .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES))
             .build(schema);
         let validator = match compiled {
             Ok(validator) => validator,
             Err(error) => {
+                let reason = cut(&error.to_string());
                 let message =
-                    format!("the component's schema of options is not a valid JSON Schema: {error}");
-                return Err(self.error_at("source.component", &message, Some("tell the component's author")));
+                    format!("the component's schema of options is not a valid JSON Schema: {reason}");
+                return Err(self.error_at("source.component", &message, Some(TELL_THE_AUTHOR)));
             }
         };
-        let options = Value::Object(self.config.source.options.clone());
-        let failures = validator.iter_errors(&options);
-        let mistakes: Vec<Mistake> = failures
-            .flat_map(|failure| self.mistakes_of(&failure, schema))
-            .collect();
-        if mistakes.is_empty() {
-            Ok(())
-        } else {
-            Err(ConfigError::new(&self.source, mistakes))
+        if validator.is_valid(&options) {
+            return Ok(());
         }
+        // The iterator is not lazy: it holds all failures before it gives the first, copies of the schema's texts
+        // included. No more of either than was counted as steps; where that is much, a check that stops is asked.
+        let failures: Vec<ValidationError<'_>> = if steps <= MOST_COLLECTED {
+            validator.iter_errors(&options).collect()
+        } else {
+            validator.validate(&options).err().into_iter().collect()
+        };
+        let mistakes = failures
+            .iter()
+            .flat_map(|failure| self.mistakes_of(failure, schema));
+        let mistakes: Vec<Mistake> = mistakes.take(MOST_MISTAKES).collect();
+        if mistakes.is_empty() {
+            let message = "the options do not fit the component's schema";
+            return Err(self.error_at("source.options", message, Some(TELL_THE_AUTHOR)));
+        }
+        Err(ConfigError::new(&self.source, mistakes))
     }
 
     /// The error for options that the component itself refuses. It points at the option that `message` names.
@@ -55,6 +89,7 @@ impl PipelineFile {
             Some((_, key)) => self.spans.value_or_above(&format!("{OPTIONS}/{}", escape(key))),
             None => self.spans.value_or_above(OPTIONS),
         };
+        let message = cut(message);
         let mistake = Mistake::new(span, format!("the component refuses its options: {message}"));
         let label = if named.is_some() {
             "this option"
@@ -89,7 +124,7 @@ impl PipelineFile {
                 let subject = if within.is_empty() {
                     "the options".to_owned()
                 } else {
-                    format!("option `{}`", dotted(within))
+                    format!("option `{}`", cut(&dotted(within)))
                 };
                 let mistake = Mistake::new(self.spans.value_or_above(&pointer), format!("{subject} {fault}"));
                 let about = about(schema, within.trim_start_matches('/'));
@@ -101,17 +136,19 @@ impl PipelineFile {
 
 fn unknown_option(span: Range<usize>, key: &str, known: &[&str]) -> Mistake {
     let label = match value::nearest(key, known.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`?"),
+        Some(near) => format!("did you mean `{}`?", cut(near)),
         None => "not an option of this component".to_owned(),
     };
-    let help = (!known.is_empty()).then(|| format!("known options: {}", known.join(", ")));
-    Mistake::new(span, format!("unknown option `{key}`"))
+    let help = (!known.is_empty()).then(|| format!("known options: {}", list(known)));
+    Mistake::new(span, format!("unknown option `{}`", cut(key)))
         .label(label)
         .help(help)
 }
 
 fn missing_option(span: Range<usize>, name: &str, schema: &Value) -> Mistake {
-    let help = match about(schema, name) {
+    let about = about(schema, name);
+    let name = cut(name);
+    let help = match about {
         Some(about) => format!("write under [source.options]: {name} = ...; {about}"),
         None => format!("write under [source.options]: {name} = ..."),
     };
@@ -144,12 +181,11 @@ fn describe(kind: &ValidationErrorKind, failure: &ValidationError<'_>) -> (Strin
             let all: Vec<&Value> = options.as_array().into_iter().flatten().collect();
             let words = all.iter().filter_map(|option| option.as_str());
             let given = failure.instance().as_str().unwrap_or_default();
-            let listed = all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             let label = match value::nearest(given, words) {
-                Some(near) => format!("did you mean \"{near}\"?"),
+                Some(near) => format!("did you mean \"{}\"?", cut(near)),
                 None => "not one of them".to_owned(),
             };
-            (format!("must be one of {listed}"), label)
+            (format!("must be one of {}", list(&all)), label)
         }
         ValidationErrorKind::Minimum { limit } => {
             (format!("must be at least {limit}"), "too small".to_owned())
@@ -165,12 +201,18 @@ fn describe(kind: &ValidationErrorKind, failure: &ValidationError<'_>) -> (Strin
         }
         ValidationErrorKind::MinLength { limit: 1 } => ("must not be empty".to_owned(), "empty".to_owned()),
         ValidationErrorKind::Pattern { pattern } => (
-            format!("must match the pattern {pattern}"),
+            format!("must match the pattern {}", cut(pattern)),
             "does not match".to_owned(),
         ),
-        ValidationErrorKind::Format { format } => (format!("must be a {format}"), format!("not a {format}")),
+        ValidationErrorKind::Format { format } => {
+            let format = cut(format);
+            (format!("must be a {format}"), format!("not a {format}"))
+        }
         _ => (
-            format!("does not fit the component's schema: {failure}"),
+            format!(
+                "does not fit the component's schema: {}",
+                cut(&failure.to_string())
+            ),
             "does not fit".to_owned(),
         ),
     }
@@ -219,7 +261,31 @@ fn about(schema: &Value, option: &str) -> Option<String> {
         .get(option)?
         .get("description")?
         .as_str()?;
-    Some(format!("`{option}`: {text}"))
+    Some(format!("`{}`: {}", cut(option), cut(text)))
+}
+
+/// The start of a text that somebody else wrote, as long as a message holds.
+fn cut(text: &str) -> String {
+    let end = text.floor_char_boundary(MOST_TEXT);
+    match text.get(..end) {
+        Some(start) if end < text.len() => format!("{start}…"),
+        _ => text.to_owned(),
+    }
+}
+
+/// As many of them as a message holds.
+fn list<T: fmt::Display>(items: &[T]) -> String {
+    let mut listed = String::new();
+    for item in items {
+        if !listed.is_empty() {
+            listed.push_str(", ");
+        }
+        listed.push_str(&item.to_string());
+        if listed.len() > MOST_TEXT {
+            break;
+        }
+    }
+    cut(&listed)
 }
 
 fn word_in(word: &str, text: &str) -> Option<usize> {

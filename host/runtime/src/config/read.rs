@@ -125,6 +125,9 @@ fn limits(mut section: Section<'_>) -> LimitsConfig {
         response_body: section
             .read("response_body", value::size)
             .unwrap_or(default.response_body),
+        request_body: section
+            .read("request_body", value::size)
+            .unwrap_or(default.request_body),
         batch: section.read("batch", value::size).unwrap_or(default.batch),
         requests_per_second: section.read("requests_per_second", value::rate),
         parallelism: section
@@ -145,6 +148,9 @@ fn limits(mut section: Section<'_>) -> LimitsConfig {
         compile_time: section
             .read("compile_time", value::duration)
             .unwrap_or(default.compile_time),
+        compile_memory: section
+            .read("compile_memory", value::size)
+            .unwrap_or(default.compile_memory),
         requests_per_batch: section
             .read("requests_per_batch", value::count)
             .unwrap_or(default.requests_per_batch),
@@ -192,10 +198,14 @@ fn trigger(mut section: Section<'_>) -> TriggerConfig {
     let max_rows_per_batch = section
         .read("max_rows_per_batch", value::count)
         .unwrap_or(default.max_rows_per_batch);
+    let max_bytes_per_batch = section
+        .read("max_bytes_per_batch", value::size)
+        .unwrap_or(default.max_bytes_per_batch);
     section.finish();
     TriggerConfig {
         interval,
         max_rows_per_batch,
+        max_bytes_per_batch,
     }
 }
 

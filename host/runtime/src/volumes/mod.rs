@@ -34,6 +34,7 @@ use client::{Answer, Client, Request};
 use error::{VolumeError, not_implemented};
 use list::Bounds;
 use reply::Entry;
+pub(crate) use reply::fuzz as fuzz_reply;
 
 /// A folder of a volume.
 #[derive(Clone)]

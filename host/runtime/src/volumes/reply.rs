@@ -146,6 +146,35 @@ pub(super) fn error_code(body: &[u8]) -> Option<String> {
     Some(raw.error_code).filter(|code| !code.is_empty())
 }
 
+/// For `fuzzing`: reads a body in every way, and asserts what callers rely on.
+pub(crate) fn fuzz(body: &[u8]) -> bool {
+    const TOKEN: &str = "dapi0123456789";
+    let said = said(&HeaderMap::new(), body, TOKEN);
+    assert!(
+        said.chars().count() <= SHOWN + 2,
+        "{} bytes are shown",
+        said.len()
+    );
+    assert!(
+        !said.contains(TOKEN) && !said.chars().any(char::is_control),
+        "{said:?}"
+    );
+    assert_ne!(error_code(body).as_deref(), Some(""), "a code that is none");
+    let Ok(page) = page(body, "/Volumes/a/b/c") else {
+        return false;
+    };
+    for Entry { name, .. } in &page.entries {
+        let path = object_store::path::Path::from_iter([name.as_str()]);
+        assert!(!path.as_ref().is_empty() && !name.contains('/'), "{name:?}");
+    }
+    assert!(
+        page.next
+            .is_none_or(|token| (1..=MAX_TOKEN).contains(&token.len())),
+        "a token that no address can hold"
+    );
+    true
+}
+
 /// The beginning of a text, on one line.
 fn shown(text: &str) -> String {
     let flat: Vec<_> = text

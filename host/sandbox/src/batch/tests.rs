@@ -1,3 +1,4 @@
+use super::scan::{MAX_BATCHES, MAX_ROWS};
 use super::*;
 use arrow_array::builder::{ListBuilder, StringBuilder};
 use arrow_array::types::Int32Type;
@@ -277,4 +278,35 @@ fn dictionaries_are_refused() {
         &batch.schema(),
     );
     assert!(error.unwrap_err().contains("dictionaries"));
+}
+
+#[test]
+fn columns_without_width_are_refused() {
+    let inner = Arc::new(Field::new("n", DataType::Int32, true));
+    for kind in [
+        DataType::FixedSizeBinary(0),
+        DataType::FixedSizeList(inner.clone(), 0),
+        DataType::FixedSizeList(inner, -1),
+    ] {
+        let schema = Schema::new(vec![Field::new("none", kind.clone(), true)]);
+        let error = decode_schema(ipc(&[], &schema)).unwrap_err();
+        assert!(error.contains("width"), "{kind}: {error}");
+    }
+}
+
+#[test]
+fn the_values_of_all_columns_are_bounded_together() {
+    let nulls: ArrayRef = Arc::new(NullArray::new(MAX_ROWS as usize));
+    let wide = |columns: usize| {
+        let named = (0..columns).map(|number| (format!("c{number}"), nulls.clone(), true));
+        RecordBatch::try_from_iter_with_nullable(named).unwrap()
+    };
+    let most = wide(16);
+    assert!(decode_rows(ipc(std::slice::from_ref(&most), &most.schema()), &most.schema()).is_ok());
+    let more = wide(17);
+    let error = decode_rows(ipc(std::slice::from_ref(&more), &more.schema()), &more.schema()).unwrap_err();
+    assert!(
+        error.contains("71303168 values in all columns; 67108864 are allowed"),
+        "{error}"
+    );
 }

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sandbar_pipeline::CheckpointLocation;
@@ -8,12 +9,17 @@ use crate::redact::Redactor;
 /// The most notes that one call of `commit` may save. One is what it takes; each is made durable.
 const MAX_SAVES: u32 = 16;
 
+/// The most times that one call may load the note: each asks the store, which may be far away.
+const MAX_LOADS: u32 = 100;
+
 /// The progress note, as one instance may use it.
 pub(crate) struct CheckpointCapability {
     location: CheckpointLocation,
     /// Set by the host while `commit` runs: the one time when saving is allowed.
     in_commit: bool,
     saves: AtomicU32,
+    /// In the call that is under way; the guard begins anew with each.
+    pub(crate) loads: Arc<AtomicU32>,
     violations: Violations,
     redactor: Redactor,
 }
@@ -24,6 +30,7 @@ impl CheckpointCapability {
             location,
             in_commit: false,
             saves: AtomicU32::new(0),
+            loads: Arc::default(),
             violations,
             redactor,
         }
@@ -36,6 +43,11 @@ impl CheckpointCapability {
     }
 
     pub(crate) async fn load(&self) -> Result<Option<String>, String> {
+        if self.loads.fetch_add(1, Ordering::Relaxed) >= MAX_LOADS {
+            let reason = format!("it loaded its progress note more than {MAX_LOADS} times in one call");
+            self.violations.note(Violation::Contract(reason.clone()));
+            return Err(reason);
+        }
         match self.location.load_note().await {
             Ok(note) => Ok(note.map(|note| note.to_string())),
             Err(e) => Err(e.to_string()),
@@ -82,5 +94,24 @@ mod tests {
         );
         let note = location.load_note().await.unwrap().unwrap();
         assert_eq!(note.to_string(), r#"{"at":7}"#);
+    }
+
+    #[tokio::test]
+    async fn a_call_loads_its_note_so_often_and_no_more() {
+        let violations = Violations::default();
+        let capability = CheckpointCapability::new(
+            CheckpointLocation::memory(),
+            violations.clone(),
+            Redactor::default(),
+        );
+        for _ in 0..MAX_LOADS {
+            assert_eq!(capability.load().await, Ok(None));
+        }
+        assert!(capability.load().await.is_err());
+        let noted = violations.take().unwrap();
+        let reason = "it loaded its progress note more than 100 times in one call";
+        assert_eq!(noted, Violation::Contract(reason.into()));
+        capability.loads.store(0, Ordering::Relaxed);
+        assert_eq!(capability.load().await, Ok(None), "the next call");
     }
 }

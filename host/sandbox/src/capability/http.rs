@@ -3,21 +3,33 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT, TE, TRAILER};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
-use http_body_util::BodyExt;
+use http::{HeaderMap, HeaderName, Method, Request, Response, Uri};
+use http_body_util::{BodyExt, Limited};
 use url::Url;
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks,
 };
 
 use crate::Limits;
-use crate::http_client::{Decoder, GuestBody, HttpClient, SendError};
+use crate::http_client::{Decoder, GuestBody, HttpClient, Mask, SendError};
 use crate::limits::{Violation, Violations};
 use crate::policy::{Grants, shown};
 
 /// What says where a message ends, beside what wasmtime knows of. On a connection that requests share, whoever says it
 /// could put the end of one request before the next.
 const FRAMING: [HeaderName; 4] = [CONTENT_LENGTH, EXPECT, TE, TRAILER];
+
+/// Headers that make some servers take a request for another one than was granted.
+const OVERRIDES: [&str; 5] = [
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
+];
+
+/// What a component may write of a request's body before somebody reads it, in bytes. Each handle may be a body.
+const BODY_CHUNK: usize = 16 << 10;
 
 type Outcome = Result<
     (
@@ -74,8 +86,9 @@ pub(crate) struct HttpCapability {
     client: Arc<HttpClient>,
     pub(crate) usage: Arc<HttpUsage>,
     response_body: u64,
+    request_body: u64,
     requests: u64,
-    violations: Violations,
+    pub(crate) violations: Violations,
 }
 
 impl HttpCapability {
@@ -84,6 +97,7 @@ impl HttpCapability {
             client,
             usage: Arc::default(),
             response_body: limits.response_body,
+            request_body: limits.request_body,
             requests: limits.requests_per_batch,
             violations,
         }
@@ -111,7 +125,16 @@ impl WasiHttpHooks for HttpCapability {
             forbidden.extend([AUTHORIZATION, COOKIE]);
             forbidden.extend(self.client.credentials().iter().filter_map(|c| c.header_name()));
         }
-        Arc::new(move |name| forbidden.contains(name))
+        Arc::new(move |name| {
+            // Some servers make no difference between the two signs.
+            let usual = name.as_str().replace('_', "-");
+            OVERRIDES.contains(&usual.as_str())
+                || forbidden.iter().any(|forbidden| forbidden == usual.as_str())
+        })
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_CHUNK
     }
 
     fn send_request(
@@ -136,6 +159,7 @@ impl WasiHttpHooks for HttpCapability {
         let between_bytes = shorter(options.between_bytes_timeout, phases.between_bytes);
         let (client, violations) = (self.client.clone(), self.violations.clone());
         let (usage, most, requests) = (self.usage.clone(), self.response_body, self.requests);
+        let request = request.map(|body| limited(body, &url, self.request_body, &violations));
         Box::new(async move {
             let is_head = request.method() == Method::HEAD;
             let count = || usage.add_request(requests);
@@ -145,7 +169,7 @@ impl WasiHttpHooks for HttpCapability {
                 Err(SendError::Failed(e) | SendError::Dropped(e)) => return Err(e),
             };
             let (mut head, incoming) = answer.response.into_parts();
-            hide_secrets(&client, &mut head.headers);
+            client.redactor().hide_in(&mut head.headers);
             let decoder = match is_head {
                 true => None,
                 false => decoder(&mut head.headers)?,
@@ -154,11 +178,15 @@ impl WasiHttpHooks for HttpCapability {
                 incoming,
                 decoder,
                 left: most,
+                coded_left: most,
                 most,
                 between_bytes,
                 pause: Box::pin(tokio::time::sleep(between_bytes)),
                 end: Box::pin(tokio::time::sleep_until(answer.until)),
                 url: shown(&answer.url),
+                mask: client.redactor().finder().map(Mask::new),
+                behind: None,
+                redactor: client.redactor().clone(),
                 usage,
                 violations,
                 _permit: answer.permit,
@@ -176,6 +204,23 @@ pub(crate) fn admit(grants: &Grants, method: &Method, uri: &Uri) -> Result<Url, 
     Ok(url)
 }
 
+/// A request's body, ended with an error when it is too long.
+fn limited(body: WasiBody, url: &Url, most: u64, violations: &Violations) -> WasiBody {
+    let (url, violations) = (shown(url), violations.clone());
+    let limited = Limited::new(body, usize::try_from(most).unwrap_or(usize::MAX));
+    let told = move |e: Box<dyn std::error::Error + Send + Sync>| match e.downcast::<Error>() {
+        Ok(own) => *own,
+        Err(_) => {
+            violations.note(Violation::Limit {
+                limit: format!("the body of a request to {url} is longer than {most} bytes"),
+                key: "request_body",
+            });
+            Error::HttpRequestBodySize(Some(most))
+        }
+    };
+    limited.map_err(told).boxed_unsync()
+}
+
 /// The decoder of a body, whose coding and coded length are then nobody's concern any more.
 fn decoder(headers: &mut HeaderMap) -> Result<Option<Decoder>, Error> {
     let codings: Vec<_> = headers
@@ -190,18 +235,6 @@ fn decoder(headers: &mut HeaderMap) -> Result<Option<Decoder>, Error> {
         headers.remove(CONTENT_LENGTH);
     }
     Ok(decoder)
-}
-
-/// A remote may send back what it was sent.
-fn hide_secrets(client: &HttpClient, headers: &mut HeaderMap) {
-    for value in headers.values_mut() {
-        let Ok(text) = std::str::from_utf8(value.as_bytes()) else {
-            continue;
-        };
-        if let std::borrow::Cow::Owned(hidden) = client.redactor().redact(text) {
-            *value = HeaderValue::from_str(&hidden).unwrap_or(HeaderValue::from_static("***"));
-        }
-    }
 }
 
 fn shorter(asked: Option<Duration>, most: Duration) -> Duration {

@@ -11,22 +11,30 @@ use tokio::time::Sleep;
 use wasmtime_wasi_http::Error;
 
 use super::decode::Decoder;
+use super::mask::Mask;
 use crate::capability::HttpUsage;
 use crate::limits::{Violation, Violations};
+use crate::redact::Redactor;
 
-/// A response's body on its way to the component: decoded, counted, and ended with an error when it is too long, or
-/// pauses or lasts for too long.
+/// A response's body on its way to the component: decoded, counted, without the secrets that it echoes, and ended with
+/// an error when it is too long, or pauses or lasts for too long.
 pub(crate) struct GuestBody {
     pub(crate) incoming: Incoming,
     pub(crate) decoder: Option<Decoder>,
     /// Decoded bytes that are still allowed.
     pub(crate) left: u64,
+    /// Bytes that are still allowed before they are decoded. Some decode to nothing.
+    pub(crate) coded_left: u64,
     pub(crate) most: u64,
     pub(crate) between_bytes: Duration,
     pub(crate) pause: Pin<Box<Sleep>>,
     pub(crate) end: Pin<Box<Sleep>>,
     /// Without its query.
     pub(crate) url: String,
+    pub(crate) mask: Option<Mask>,
+    /// What comes behind what the mask held.
+    pub(crate) behind: Option<Frame<Bytes>>,
+    pub(crate) redactor: Redactor,
     pub(crate) usage: Arc<HttpUsage>,
     pub(crate) violations: Violations,
     pub(crate) _permit: OwnedSemaphorePermit,
@@ -67,14 +75,16 @@ impl GuestBody {
                 self.left = left;
                 Ok(())
             }
-            None => {
-                self.violations.note(Violation::Limit {
-                    limit: format!("the answer of {} is longer than {} bytes", self.url, self.most),
-                    key: "response_body",
-                });
-                Err(Error::HttpResponseBodySize(None))
-            }
+            None => Err(self.too_long()),
         }
+    }
+
+    fn too_long(&self) -> Error {
+        self.violations.note(Violation::Limit {
+            limit: format!("the answer of {} is longer than {} bytes", self.url, self.most),
+            key: "response_body",
+        });
+        Error::HttpResponseBodySize(None)
     }
 
     fn poll_counted(&mut self, context: &mut Context<'_>) -> Next {
@@ -102,6 +112,10 @@ impl GuestBody {
             };
             let frame = match (&mut self.decoder, frame.into_data()) {
                 (Some(decoder), Ok(data)) => {
+                    match self.coded_left.checked_sub(data.len() as u64) {
+                        Some(left) => self.coded_left = left,
+                        None => return Poll::Ready(Some(Err(self.too_long()))),
+                    }
                     decoder.feed(data);
                     continue;
                 }
@@ -114,22 +128,73 @@ impl GuestBody {
     }
 }
 
+impl GuestBody {
+    fn poll_masked(&mut self, context: &mut Context<'_>) -> Next {
+        loop {
+            if let Some(behind) = self.behind.take() {
+                return Poll::Ready(Some(Ok(behind)));
+            }
+            let next = std::task::ready!(self.poll_counted(context));
+            let frame = match next {
+                Some(Ok(frame)) => Some(frame),
+                None => None,
+                Some(Err(e)) => return Poll::Ready(Some(Err(e))),
+            };
+            let (data, behind) = match frame.map(Frame::into_data) {
+                Some(Ok(data)) => match &mut self.mask {
+                    Some(mask) => (mask.pass(data), None),
+                    None => (data, None),
+                },
+                Some(Err(frame)) => (self.rest(), Some(self.trailers(frame))),
+                None if self.mask.as_ref().is_some_and(Mask::holds) => (self.rest(), None),
+                None => return Poll::Ready(None),
+            };
+            self.tell_echo();
+            self.behind = behind;
+            if !data.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(data))));
+            }
+        }
+    }
+
+    fn rest(&mut self) -> Bytes {
+        self.mask.as_mut().map(Mask::rest).unwrap_or_default()
+    }
+
+    fn trailers(&self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        match frame.into_trailers() {
+            Ok(mut trailers) => {
+                self.redactor.hide_in(&mut trailers);
+                Frame::trailers(trailers)
+            }
+            Err(frame) => frame,
+        }
+    }
+
+    fn tell_echo(&self) {
+        if self.mask.as_ref().is_some_and(Mask::found) && self.redactor.note_echo() {
+            tracing::warn!(url = %self.url, "an answer echoes a credential; the component gets * in its place");
+        }
+    }
+}
+
 impl Body for GuestBody {
     type Data = Bytes;
     type Error = Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Next {
-        self.poll_counted(context)
+        self.poll_masked(context)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.decoder.is_none() && self.incoming.is_end_stream()
+        let held = self.behind.is_some() || self.mask.as_ref().is_some_and(Mask::holds);
+        self.decoder.is_none() && !held && self.incoming.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.decoder {
-            None => self.incoming.size_hint(),
-            Some(_) => SizeHint::default(),
+        match (&self.decoder, &self.mask) {
+            (None, None) => self.incoming.size_hint(),
+            _ => SizeHint::default(),
         }
     }
 }

@@ -1,5 +1,5 @@
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +10,7 @@ use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::client::legacy::connect::{Connected, Connection};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
 
 use crate::policy::Grants;
@@ -23,14 +24,31 @@ pub(crate) trait Resolve: Send + Sync {
     fn resolve(&self, host: &str) -> Found;
 }
 
+/// Names that one pipeline looks up at once. Each keeps a thread until its answer comes, whoever gave up before.
+const LOOKUPS: usize = 4;
+
 /// This machine's resolver.
-pub(crate) struct SystemResolver;
+pub(crate) struct SystemResolver(Arc<Semaphore>);
+
+impl Default for SystemResolver {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(LOOKUPS)))
+    }
+}
 
 impl Resolve for SystemResolver {
     fn resolve(&self, host: &str) -> Found {
-        let host = host.to_owned();
+        let (host, lookups) = (host.to_owned(), self.0.clone());
         Box::pin(async move {
-            let found = tokio::net::lookup_host((host, 0)).await?;
+            let permit = lookups.acquire_owned().await.map_err(io::Error::other)?;
+            let look = move || {
+                let found = (host.as_str(), 0).to_socket_addrs();
+                drop(permit);
+                found
+            };
+            let found = tokio::task::spawn_blocking(look)
+                .await
+                .map_err(io::Error::other)??;
             Ok(found.map(|address| address.ip()).collect())
         })
     }
@@ -78,12 +96,14 @@ impl Service<Name> for CheckedResolver {
     }
 }
 
-/// A connector with an end: name, TCP and TLS together take no longer. Its connections know whether they served a
-/// request before.
+/// A connector with an end: name, TCP and TLS together take no longer. Its connections are counted, and know whether they
+/// served a request before.
 #[derive(Clone)]
 pub(crate) struct Timed<C> {
     pub(crate) inner: C,
     pub(crate) within: Duration,
+    /// One for each connection, idle ones included: descriptors belong to the whole process.
+    pub(crate) connections: Arc<Semaphore>,
 }
 
 /// Whether a connection has given a response before.
@@ -102,7 +122,7 @@ impl Used {
 
 impl<C> Service<Uri> for Timed<C>
 where
-    C: Service<Uri>,
+    C: Service<Uri> + Clone + Send + 'static,
     C::Error: Into<BoxError>,
     C::Future: Send + 'static,
 {
@@ -115,14 +135,21 @@ where
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let connected = tokio::time::timeout(self.within, self.inner.call(uri));
+        let (mut inner, connections) = (self.inner.clone(), self.connections.clone());
+        let connected = async move {
+            let permit = connections.acquire_owned().await?;
+            let stream = inner.call(uri).await.map_err(Into::into)?;
+            Ok::<_, BoxError>((stream, permit))
+        };
+        let connected = tokio::time::timeout(self.within, connected);
         Box::pin(async move {
             match connected.await {
-                Ok(Ok(stream)) => Ok(Tracked {
+                Ok(Ok((stream, permit))) => Ok(Tracked {
                     stream,
                     used: Used::default(),
+                    _permit: permit,
                 }),
-                Ok(Err(e)) => Err(e.into()),
+                Ok(Err(e)) => Err(e),
                 Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
             }
         })
@@ -133,6 +160,7 @@ where
 pub(crate) struct Tracked<S> {
     stream: S,
     used: Used,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl<S: Connection> Connection for Tracked<S> {

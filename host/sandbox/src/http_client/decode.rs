@@ -9,6 +9,8 @@ use zstd::stream::raw::{DParameter, Decoder as ZstdDecoder, Operation};
 pub(crate) const ACCEPTED: &str = "gzip, br, zstd";
 /// What one step may bring, however small its input: a bomb goes off in pieces of this size.
 const STEP: usize = 64 << 10;
+/// The most gzip streams in one body; what comes behind them is ignored, as anything is that stands behind a body's end.
+const MAX_STREAMS: u32 = 10_000;
 /// The window that every decoder of HTTP bodies has to have, and the largest one that this has (RFC 9659).
 const ZSTD_WINDOW_LOG: u32 = 23;
 
@@ -19,7 +21,8 @@ pub(crate) struct Decoder {
     output: Vec<u8>,
     /// At the start, or behind a whole stream: a body may end here.
     whole: bool,
-    started: bool,
+    /// Streams so far, one behind the other.
+    streams: u32,
 }
 
 enum Kind {
@@ -62,7 +65,7 @@ impl Decoder {
             input: Bytes::new(),
             output: vec![0; STEP],
             whole: true,
-            started: false,
+            streams: 0,
         }))
     }
 
@@ -111,11 +114,13 @@ impl Decoder {
 
     /// What stands behind a whole stream: another one, or something to ignore. At the start it goes on anyway.
     fn goes_on(&mut self) -> bool {
-        if !self.started {
-            self.started = true;
+        self.streams += 1;
+        if self.streams == 1 {
             return true;
         }
         match &mut self.kind {
+            // Each has a state of its own to be made.
+            Kind::Gzip(_) if self.streams > MAX_STREAMS => false,
             Kind::Gzip(state) => {
                 *state = Decompress::new_gzip(15);
                 self.input.starts_with(&[0x1f])

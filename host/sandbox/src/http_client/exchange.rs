@@ -21,6 +21,8 @@ use crate::policy::shown;
 
 /// The most redirects that one request may meet.
 const MAX_REDIRECTS: usize = 5;
+/// The most headers of one response; HTTP/1.1 has this bound in its parser.
+pub(super) const MAX_HEADERS: usize = 100;
 /// How often a request is sent again because an old connection was gone.
 const MAX_RESENT: usize = 2;
 
@@ -101,12 +103,12 @@ impl HttpClient {
             self.check_headers(&outgoing.url, response.headers())?;
             if let Some((oauth, used)) = token
                 && response.status() == StatusCode::UNAUTHORIZED
+                && oauth.reject(&used).await
+                && outgoing.bodyless
+                && !renewed
             {
-                oauth.reject(&used).await;
-                if outgoing.bodyless && !renewed {
-                    renewed = true;
-                    continue;
-                }
+                renewed = true;
+                continue;
             }
             match self.redirect(&outgoing, response.status(), response.headers())? {
                 Some(next) => outgoing.go_to(next),
@@ -148,6 +150,14 @@ impl HttpClient {
         let mut headers = headers.clone();
         // The client writes it, from the URL that was checked.
         headers.remove(HOST);
+        if self
+            .credentials
+            .iter()
+            .any(|credential| !away && credential.kind_for(url).is_some())
+        {
+            // A part of an answer may hold a part of a secret, which nobody would find.
+            headers.remove(RANGE);
+        }
         let accepted = match headers.contains_key(RANGE) {
             // A piece of a coded body can't be decoded.
             true => "identity",
@@ -243,7 +253,7 @@ impl HttpClient {
             .iter()
             .map(|(name, value)| name.as_str().len() + value.len() + 4)
             .sum();
-        match bytes as u64 > most {
+        match bytes as u64 > most || headers.len() > MAX_HEADERS {
             true => Err(too_many_headers(url, most)),
             false => Ok(()),
         }

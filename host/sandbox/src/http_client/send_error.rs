@@ -1,3 +1,4 @@
+use std::error::Error as StdError;
 use std::io;
 
 use http::Extensions;
@@ -5,6 +6,7 @@ use hyper_util::client::legacy::Error as ClientError;
 use url::Url;
 use wasmtime_wasi_http::Error;
 
+use super::exchange::MAX_HEADERS;
 use super::{ProhibitedAddress, Used, prohibited};
 use crate::limits::Violation;
 use crate::policy::shown;
@@ -34,21 +36,17 @@ impl From<Violation> for SendError {
 
 impl SendError {
     pub(super) fn of(error: &ClientError, url: &Url, most_headers: u64) -> Self {
-        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+        let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
         let mut text = String::new();
         let mut dropped = false;
         while let Some(e) = cause {
-            // `io::Error` shows its own cause, and hides it from `source`.
             let io = e.downcast_ref::<io::Error>();
-            let inner = io
-                .and_then(|io| io.get_ref())
-                .map(|i| i as &(dyn std::error::Error + 'static));
-            for e in [Some(e), inner].into_iter().flatten() {
+            for e in std::iter::successors(Some(e), hidden_cause) {
                 if let Some(found) = e.downcast_ref::<ProhibitedAddress>() {
                     return prohibited(&found.host, url);
                 }
-                if e.downcast_ref::<rustls::Error>().is_some() {
-                    return Self::Failed(Error::InternalError(Some(format!("TLS: {e}"))));
+                if let Some(tls) = e.downcast_ref::<rustls::Error>() {
+                    return Self::Failed(Error::InternalError(Some(format!("TLS: {tls}"))));
                 }
             }
             if let Some(hyper) = e.downcast_ref::<hyper::Error>() {
@@ -95,10 +93,16 @@ impl SendError {
     }
 }
 
+/// `io::Error` shows what it was made of, which may be one of its kind again, and hides it from `source`.
+fn hidden_cause<'a>(error: &&'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+    let inner = error.downcast_ref::<io::Error>()?.get_ref()?;
+    Some(inner)
+}
+
 pub(super) fn too_many_headers(url: &Url, most: u64) -> Violation {
     Violation::Limit {
         limit: format!(
-            "the headers of the answer of {} are longer than {most} bytes, or more than 100",
+            "the headers of the answer of {} are longer than {most} bytes, or more than {MAX_HEADERS}",
             shown(url)
         ),
         key: "response_headers",

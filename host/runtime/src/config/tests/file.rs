@@ -70,6 +70,12 @@ fn defaults_are_the_documented_ones() {
         (config.trigger.interval, config.trigger.max_rows_per_batch),
         (None, 100_000)
     );
+    assert_eq!(config.trigger.max_bytes_per_batch, 4 << 30);
+    let text = format!("{text}\n[trigger]\nmax_bytes_per_batch = '5MiB'");
+    assert_eq!(
+        parse(&text).unwrap().config().trigger.max_bytes_per_batch,
+        5 << 20
+    );
     assert_eq!(
         (
             config.retry.attempts,

@@ -1,6 +1,7 @@
 use std::io::Write;
 
 use super::*;
+use crate::HttpGrant;
 
 fn limit(outcome: Result<Got, Failure>) -> (String, &'static str) {
     match outcome {
@@ -136,6 +137,40 @@ async fn requests_for_one_batch_are_counted_with_their_redirects() {
 }
 
 #[tokio::test]
+async fn the_body_of_a_request_is_cut_off_at_its_limit() {
+    let server = Server::start(|_, _, _| reply(200, "", "ok")).await;
+    let limits = with(|limits| limits.request_body = 10);
+    let grant = HttpGrant::parse(&server.origin).unwrap().with_methods(&["POST"]);
+    let grants = Grants::new(vec![grant.unwrap()], false);
+    let resolver = Arc::new(SystemResolver::default());
+    let client = HttpClient::with(grants, vec![], &limits, resolver, quick());
+    let mut instance = Instance::of(&client);
+    text(
+        instance
+            .fetch(to("POST", &server.origin, &[], "0123456789"))
+            .await,
+    );
+    let long = instance
+        .fetch(to("POST", &server.origin, &[], "0123456789a"))
+        .await;
+    let (message, key) = limit(long);
+    assert!(message.contains("is longer than 10 bytes"), "{message}");
+    assert_eq!(key, "request_body");
+}
+
+#[tokio::test]
+async fn bytes_that_decode_to_nothing_count_too() {
+    // Frames of zstd that a decoder skips.
+    let skipped = [0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0].repeat(100);
+    let server = Server::start(move |_, _, _| reply(200, "content-encoding: zstd\r\n", &skipped)).await;
+    let limits = with(|limits| limits.response_body = 700);
+    let client = client(&[&server.origin], vec![], &limits);
+    let (message, key) = limit(get(&client, &server.origin).await);
+    assert!(message.contains("is longer than 700 bytes"), "{message}");
+    assert_eq!(key, "response_body");
+}
+
+#[tokio::test]
 async fn a_body_that_is_left_unread_keeps_its_place() {
     let server = Server::start(|_, _, _| reply(200, "", "ok")).await;
     let limits = with(|limits| {
@@ -205,7 +240,13 @@ async fn every_phase_has_its_end() {
             _ => server.origin.clone(),
         };
         let grants = Grants::parse(&[&origin], false).unwrap();
-        let client = HttpClient::with(grants, vec![], &limits, Arc::new(SystemResolver), phases);
+        let client = HttpClient::with(
+            grants,
+            vec![],
+            &limits,
+            Arc::new(SystemResolver::default()),
+            phases,
+        );
         let (error, violation) = get(&client, &format!("{origin}{path}")).await.unwrap_err();
         assert_eq!((error.as_str(), violation), (wanted, None), "{path}");
     }

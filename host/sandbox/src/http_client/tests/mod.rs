@@ -1,6 +1,7 @@
 //! The client against a server of raw bytes on loopback, and without any.
 
 mod credentials;
+mod echoes;
 mod limits;
 mod redirects;
 mod urls;
@@ -173,7 +174,13 @@ fn quick() -> Phases {
 
 fn client(origins: &[&str], credentials: Vec<Credential>, limits: &Limits) -> Arc<HttpClient> {
     let grants = Grants::parse(origins, false).unwrap();
-    HttpClient::with(grants, credentials, limits, Arc::new(SystemResolver), quick())
+    HttpClient::with(
+        grants,
+        credentials,
+        limits,
+        Arc::new(SystemResolver::default()),
+        quick(),
+    )
 }
 
 /// What a component gets: status, headers, body.

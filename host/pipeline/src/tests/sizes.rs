@@ -1,0 +1,56 @@
+use super::fakes::World;
+use crate::PipelineError;
+
+/// Of one row: a number of 64 bits.
+const ROW: u64 = 8;
+
+#[tokio::test]
+async fn a_range_of_more_bytes_than_allowed_commits_nothing_and_names_the_keys() {
+    let mut world = World::new(10);
+    world.options.limit.max_bytes = Some(10 * ROW - 1);
+    let error = world.run().await.unwrap_err();
+    assert!(
+        matches!(&error, PipelineError::TooManyBytes { end, most: 79 } if *end == world.offset(10)),
+        "{error:?}"
+    );
+    let said = error.to_string();
+    assert!(
+        said.contains("max_bytes_per_batch") && said.contains("max_rows_per_batch"),
+        "{said}"
+    );
+    assert_eq!(world.batches(), []);
+
+    world.options.limit.max_bytes = Some(10 * ROW);
+    world.run().await.unwrap();
+    world.assert_exactly_once(10);
+}
+
+#[tokio::test]
+async fn a_sequential_read_ends_its_micro_batch_before_it_has_too_many_bytes() {
+    // Two pages of five rows would go over the first, and one alone over the second: it is taken, or nothing would be.
+    for most in [10 * ROW - 1, 1] {
+        let mut world = World::sequential(20);
+        world.options.limit.max_bytes = Some(most);
+        world.run().await.unwrap();
+        assert_eq!(world.batches(), [(1, 0, 5), (2, 5, 10), (3, 10, 15), (4, 15, 20)]);
+        world.assert_exactly_once(20);
+    }
+}
+
+#[tokio::test]
+async fn the_source_is_told_how_many_bytes_there_may_be() {
+    let mut world = World::new(10);
+    world.options.limit.max_bytes = Some(1 << 20);
+    world.run().await.unwrap();
+    let limits: Vec<_> = world
+        .remote()
+        .asked
+        .iter()
+        .map(|(.., limit)| limit.max_bytes)
+        .collect();
+    assert_eq!(
+        limits,
+        [None, Some(1 << 20)],
+        "the look for all that exists has no limit"
+    );
+}

@@ -1,0 +1,102 @@
+//! Functions of `wasi:http/types` that keep a component's text on the host's side for as long as it likes. What crosses
+//! the wall in one call is bounded; these bound what stays of many.
+
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, Resource};
+use wasmtime_wasi_http::p2::bindings::http::types::{HostOutgoingRequest as _, Method, Scheme};
+use wasmtime_wasi_http::p2::types::HostOutgoingRequest;
+use wasmtime_wasi_http::{FieldMap, WasiHttpView};
+
+use crate::instance::HostState;
+
+/// The name under which wasmtime-wasi-http links them. A test holds that the functions here are the ones that are called.
+const TYPES: &str = "wasi:http/types@0.2.12";
+
+/// The longest host and port: a name of DNS has 253 bytes.
+const MAX_AUTHORITY: usize = 1 << 10;
+/// The longest path with its query. No server takes more.
+const MAX_PATH: usize = 64 << 10;
+/// The longest name of a method or a scheme.
+const MAX_WORD: usize = 64;
+
+type Request = Resource<HostOutgoingRequest>;
+type Set = (Result<(), ()>,);
+
+/// Puts these functions in the place of the ones that are there.
+pub(crate) fn shadow(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    let mut types = linker.instance(TYPES)?;
+    types.func_wrap("[constructor]outgoing-request", new_request)?;
+    types.func_wrap("[method]outgoing-request.set-method", set_method)?;
+    types.func_wrap("[method]outgoing-request.set-path-with-query", set_path)?;
+    types.func_wrap("[method]outgoing-request.set-scheme", set_scheme)?;
+    types.func_wrap("[method]outgoing-request.set-authority", set_authority)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+fn new_request(
+    mut store: StoreContextMut<'_, HostState>,
+    (headers,): (Resource<FieldMap>,),
+) -> wasmtime::Result<(Request,)> {
+    let mut view = store.data_mut().http();
+    let request = view.new(headers)?;
+    // Without any, wasmtime-wasi-http writes a line to the log at each attempt to send it.
+    view.table.get_mut(&request)?.path_with_query = Some("/".into());
+    Ok((request,))
+}
+
+fn set_method(
+    mut store: StoreContextMut<'_, HostState>,
+    (request, method): (Request, Method),
+) -> wasmtime::Result<Set> {
+    let other = match &method {
+        Method::Other(name) => Some(name.as_str()),
+        _ => None,
+    };
+    store.data().check_length("method", other, MAX_WORD)?;
+    Ok((store.data_mut().http().set_method(request, method)?,))
+}
+
+fn set_path(
+    mut store: StoreContextMut<'_, HostState>,
+    (request, path): (Request, Option<String>),
+) -> wasmtime::Result<Set> {
+    store.data().check_length("path", path.as_deref(), MAX_PATH)?;
+    let path = path.or_else(|| Some("/".into()));
+    Ok((store.data_mut().http().set_path_with_query(request, path)?,))
+}
+
+fn set_scheme(
+    mut store: StoreContextMut<'_, HostState>,
+    (request, scheme): (Request, Option<Scheme>),
+) -> wasmtime::Result<Set> {
+    let other = match &scheme {
+        Some(Scheme::Other(name)) => Some(name.as_str()),
+        _ => None,
+    };
+    store.data().check_length("scheme", other, MAX_WORD)?;
+    Ok((store.data_mut().http().set_scheme(request, scheme)?,))
+}
+
+fn set_authority(
+    mut store: StoreContextMut<'_, HostState>,
+    (request, authority): (Request, Option<String>),
+) -> wasmtime::Result<Set> {
+    store
+        .data()
+        .check_length("authority", authority.as_deref(), MAX_AUTHORITY)?;
+    Ok((store.data_mut().http().set_authority(request, authority)?,))
+}
+
+impl HostState {
+    fn check_length(&self, what: &str, text: Option<&str>, most: usize) -> wasmtime::Result<()> {
+        let length = text.map_or(0, str::len);
+        if length > most {
+            let reason = format!("the {what} of a request has {length} bytes; {most} are allowed");
+            self.http_violation(reason.clone());
+            wasmtime::bail!(reason);
+        }
+        Ok(())
+    }
+}

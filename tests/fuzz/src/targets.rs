@@ -1,0 +1,65 @@
+//! What is fuzzed: bytes from outside, and what must hold for them. Each function says whether the bytes were taken.
+//!
+//! libFuzzer drives them by `src/bin`, one program each; the integration tests drive them with changed seeds.
+
+use std::path::Path;
+
+use sandbar_pipeline::Offset;
+use sandbar_runtime::PipelineFile;
+use sandbar_sandbox::HttpGrant;
+
+/// A target.
+pub type Target = fn(&[u8]) -> bool;
+
+/// Every target, by the name of its program and of its folder of seeds.
+pub const ALL: [(&str, Target); 7] = [
+    ("arrow", sandbar_sandbox::fuzzing::arrow_stream),
+    ("body", sandbar_sandbox::fuzzing::coded_body),
+    ("files_api", sandbar_runtime::fuzzing::files_api_reply),
+    ("grant", grant),
+    ("offset", offset),
+    ("options_schema", options_schema),
+    ("pipeline_file", pipeline_file),
+];
+
+/// What is stored of an offset is read back as the same.
+fn offset(bytes: &[u8]) -> bool {
+    let Some(offset) = text(bytes).and_then(|text| Offset::parse(text).ok()) else {
+        return false;
+    };
+    let stored = offset.to_string();
+    let again = Offset::parse(&stored).ok();
+    assert_eq!(again.as_ref(), Some(&offset), "{stored}");
+    assert_eq!(again.map(|again| again.fingerprint()), Some(offset.fingerprint()));
+    true
+}
+
+/// A grant that is shown, in a refusal or by `check`, grants the same when it is written into a file.
+fn grant(bytes: &[u8]) -> bool {
+    let Some(grant) = text(bytes).and_then(|text| HttpGrant::parse(text).ok()) else {
+        return false;
+    };
+    let shown = grant.to_string();
+    assert_eq!(HttpGrant::parse(&shown).ok(), Some(grant), "{shown}");
+    true
+}
+
+/// The message for a bad file is made of the file too.
+fn pipeline_file(bytes: &[u8]) -> bool {
+    let Some(text) = text(bytes) else { return false };
+    match PipelineFile::parse(text, Path::new("/lakes/pipeline.toml")) {
+        Ok(_) => true,
+        Err(error) => {
+            assert!(!format!("{:?}", error.into_report()).is_empty(), "no message");
+            false
+        }
+    }
+}
+
+fn options_schema(bytes: &[u8]) -> bool {
+    text(bytes).is_some_and(sandbar_sandbox::fuzzing::options_schema)
+}
+
+fn text(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok()
+}
