@@ -130,6 +130,8 @@ fn a_progress_line_tells_all_of_its_micro_batch() {
         .sum();
     let bytes = |key: &str| lines.iter().map(|line| line[key].as_u64().unwrap()).sum::<u64>();
     assert_eq!(bytes("bytes"), files);
+    // Those for planning included.
+    assert_eq!(bytes("requests"), api.requests().len() as u64);
     assert!(
         bytes("response_bytes") > 0 && bytes("peak_memory") > 0,
         "{second}"

@@ -14,13 +14,15 @@ mod support;
 
 /// `check`, `inspect`, `preview`, `status`, `reset`.
 mod commands;
+/// Credentials, and everything where they must not be.
+mod credentials;
 /// `demo` and `demo-api`.
 mod demo;
 /// Credentials that come back in rows.
 mod echoes;
 /// An API that answers badly.
 mod failing_api;
-/// Grants, private addresses and credentials.
+/// Grants and private addresses.
 mod grants;
 /// The main job: rows and growth become micro-batches, once each.
 mod growing;

@@ -15,6 +15,8 @@ fn run(work: &Workspace, authority: &Authority) -> Ended {
     command.env("SSL_CERT_FILE", work.path("authority.pem"));
     command.env_remove("SSL_CERT_DIR");
     command.env("API_TOKEN", SECRET);
+    // What HTTP/2 and TLS say of each frame must not say it either.
+    command.env("RUST_LOG", "trace");
     let ended = Running::start(command).end();
     assert!(!format!("{}{}", ended.stdout, ended.stderr).contains(SECRET));
     ended
@@ -162,16 +164,22 @@ fn headers_of_http_2_without_end_meet_their_limit() {
     let api = ScriptedApi::start_tls(25, &good(&authority));
     let long = vec![("x-more".to_owned(), "x".repeat(8 << 10))];
     let many = (0..200).map(|number| (format!("x-{number}"), String::new()));
-    for (headers, limit) in [(long, "'4KiB'"), (many.collect(), "'64KiB'")] {
-        api.fault_next(Fault::Status {
-            code: 200,
-            headers,
-            body: "[]".into(),
-        });
-        let work = Workspace::with(&Settings::of(&api).set("source.limits.response_headers", limit));
-        run(&work, &authority).with_code(1).saying(&[
-            "or more than 100",
-            "raise `response_headers` under [source.limits]",
-        ]);
+    let cases = [
+        (long, "response_headers", "'4KiB'", "'16KiB'"),
+        (many.collect(), "response_header_count", "150", "250"),
+    ];
+    for (headers, key, little, enough) in cases {
+        let work = |value: &str| {
+            api.fault_next(Fault::Status {
+                code: 200,
+                headers: headers.clone(),
+                body: "[]".into(),
+            });
+            let settings = Settings::of(&api).set("source.options.page_size", "25");
+            Workspace::with(&settings.set(&format!("source.limits.{key}"), value))
+        };
+        let raise = format!("raise `{key}` under [source.limits]");
+        run(&work(little), &authority).with_code(1).saying(&[&raise]);
+        run(&work(enough), &authority).ok();
     }
 }

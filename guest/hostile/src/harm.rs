@@ -29,6 +29,18 @@ pub(crate) fn harm(mode: Mode, options: Option<&Options>) -> Result<(), Error> {
                 black_box(wall_clock::now());
             }
         }
+        Mode::FineClock => {
+            let rest = |nanoseconds: u64| nanoseconds % 1_000_000;
+            // Many of them: one may be a whole millisecond by chance.
+            let reads = (0..1_000)
+                .map(|_| rest(monotonic_clock::now()) + rest(u64::from(wall_clock::now().nanoseconds)));
+            let steps = (
+                monotonic_clock::resolution(),
+                wall_clock::resolution().nanoseconds,
+            );
+            let told = format!("{} finer nanoseconds, steps of {steps:?}", reads.sum::<u64>());
+            return Err(Error::Internal(told));
+        }
         Mode::Sleep => monotonic_clock::subscribe_duration(HOUR).block(),
         Mode::Allocate => {
             let mut kept = vec![];

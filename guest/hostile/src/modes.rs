@@ -30,6 +30,8 @@ modes! {
     Spin,
     /// Asks what time it is, for ever.
     WatchClock,
+    /// Tells how finely it can read the time.
+    FineClock,
     /// Waits for an hour.
     Sleep,
     /// Takes memory for ever.

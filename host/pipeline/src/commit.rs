@@ -68,6 +68,8 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
                 },
             }
         }
+        let mut usage = rows.usage;
+        usage.add(&self.source.take_usage());
         times.commit = self.clock.elapsed().saturating_sub(began);
         Ok(BatchReport {
             batch: batch.batch,
@@ -78,7 +80,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             files: rows.summary.files,
             bytes: rows.summary.bytes,
             table_version: receipt.table_version,
-            usage: rows.usage,
+            usage,
             times,
         })
     }

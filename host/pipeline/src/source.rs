@@ -98,6 +98,12 @@ pub trait Source: Send + Sync + 'static {
 
     /// Tells the source that everything up to `end` is in the table.
     fn commit(&self, end: &Offset) -> impl Future<Output = Result<(), SourceError>> + Send;
+
+    /// What it used since this was last asked, beside what comes with its batches: for planning, for ends of readings, for
+    /// acknowledging.
+    fn take_usage(&self) -> SourceUsage {
+        SourceUsage::default()
+    }
 }
 
 /// Record batches, one at a time.

@@ -40,8 +40,8 @@ pub use error::RuntimeError;
 pub use host::Host;
 pub use open::{OpenPipeline, RunMode, Silent};
 pub use sandbar_pipeline::{
-    BatchId, BatchReport, Clock, ComponentId, Offset, ProgressSink, RunSummary, SourceUsage, StageTimes,
-    StopSignal, Stopper, SystemClock, is_unprintable,
+    BatchId, BatchReport, Clock, ComponentId, Offset, ProgressSink, RunSummary, SourceError, SourceUsage,
+    StageTimes, StopSignal, Stopper, SystemClock, is_unprintable,
 };
 pub use sandbar_sandbox::{
     Compiler, Connector, Description, Import, StreamInfo, WASMTIME_VERSION, compile_from_stdin,

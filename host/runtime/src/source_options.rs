@@ -108,6 +108,7 @@ pub(crate) fn limits(limits: &LimitsConfig) -> Limits {
         requests_per_batch: limits.requests_per_batch,
         request_timeout: limits.request_timeout,
         response_headers: limits.response_headers,
+        response_header_count: limits.response_header_count,
         handles: limits.handles,
         log: limits.log,
         stack: limits.stack,

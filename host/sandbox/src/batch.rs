@@ -50,9 +50,12 @@ pub(crate) fn decode(
     ipc: Vec<u8>,
     declared: Option<&SchemaRef>,
 ) -> Result<(SchemaRef, Vec<RecordBatch>), String> {
-    // The decoder is written for honest input: whatever it still panics on must end here.
-    let decoded = catch_unwind(AssertUnwindSafe(|| decode_checked(ipc, declared)));
-    decoded.unwrap_or_else(|_| Err(PANICKED.into()))
+    belt(|| decode_checked(ipc, declared))
+}
+
+/// The decoder is written for honest input: whatever it still panics on must end here.
+fn belt<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| Err(PANICKED.into()))
 }
 
 fn decode_checked(

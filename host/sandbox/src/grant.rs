@@ -21,6 +21,8 @@ enum GrantedHost {
     Below(String),
 }
 
+/// The methods that can be granted: those of requests to a resource.
+pub const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 /// The methods of a grant that names none.
 const USUAL_METHODS: [Method; 2] = [Method::GET, Method::HEAD];
 
@@ -71,11 +73,15 @@ impl HttpGrant {
         }
         let parsed = methods.iter().map(|name| {
             let name = name.as_ref();
-            let known = Method::from_bytes(name.as_bytes()).ok().filter(|method| {
-                !matches!(*method, Method::CONNECT | Method::TRACE)
-                    && name.bytes().all(|byte| byte.is_ascii_uppercase())
-            });
-            known.ok_or_else(|| bad(format!("{name:?} is no method that can be granted")))
+            let known = METHODS
+                .contains(&name)
+                .then(|| Method::from_bytes(name.as_bytes()).ok());
+            known.flatten().ok_or_else(|| {
+                bad(format!(
+                    "{name:?} is no method that can be granted: these are {}",
+                    METHODS.join(", ")
+                ))
+            })
         });
         self.methods = parsed.collect::<Result<_, _>>()?;
         Ok(self)

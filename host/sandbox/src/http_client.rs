@@ -210,7 +210,7 @@ impl HttpClient {
             "https" => self.tls()?.request(request).await,
             _ => self.plain.request(request).await,
         };
-        let response = sent.map_err(|e| SendError::of(&e, url, self.limits.response_headers))?;
+        let response = sent.map_err(|e| SendError::of(&e, url, &self.limits))?;
         if let Some(used) = response.extensions().get::<Used>() {
             used.mark();
         }
@@ -268,6 +268,7 @@ fn builder(limits: &Limits) -> hyper_util::client::legacy::Builder {
         .pool_timer(TokioTimer::new())
         .timer(TokioTimer::new())
         .http1_max_buf_size(1 << 20)
+        .http1_max_headers(limits.response_header_count as usize)
         .http2_max_header_list_size(most)
         .retry_canceled_requests(true);
     builder

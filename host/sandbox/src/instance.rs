@@ -192,7 +192,7 @@ impl Guard {
             Violation::Limit { limit, key } => SandboxError::Limit {
                 component,
                 call,
-                limit,
+                limit: self.shown(&limit),
                 key,
             },
             Violation::Refused { what, remedy } => SandboxError::Refused {

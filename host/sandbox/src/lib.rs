@@ -42,7 +42,7 @@ pub use connector::{Connector, Description, StreamInfo, digest};
 pub use credential::Credential;
 pub use engine::{Sandbox, WASMTIME_VERSION};
 pub use error::{Label, SandboxError};
-pub use grant::HttpGrant;
+pub use grant::{HttpGrant, METHODS};
 pub use imports::Import;
 pub use limits::Limits;
 pub use oauth::OAuthOptions;

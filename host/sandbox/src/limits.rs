@@ -40,6 +40,8 @@ pub struct Limits {
     pub requests_per_batch: u64,
     /// Bytes of the headers of one HTTP response.
     pub response_headers: u64,
+    /// Headers of one HTTP response.
+    pub response_header_count: u32,
     /// Time of one HTTP request, from its turn to the end of the response's body.
     pub request_timeout: Duration,
 }
@@ -64,6 +66,7 @@ impl Default for Limits {
             compile_memory: 4 << 30,
             requests_per_batch: 10_000,
             response_headers: 64 << 10,
+            response_header_count: 100,
             request_timeout: Duration::from_secs(60),
         }
     }

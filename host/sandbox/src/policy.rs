@@ -5,7 +5,7 @@ use url::Url;
 
 use crate::address::is_private;
 use crate::limits::Violation;
-use crate::{HttpGrant, SandboxError};
+use crate::{HttpGrant, METHODS, SandboxError};
 
 /// What a component may reach, decided when its pipeline is configured. Nothing is the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,6 +60,22 @@ impl Grants {
             return Err(Violation::Forbidden {
                 what: what(),
                 why: "a URL with a user name is never sent; use [[source.credentials]]".into(),
+            });
+        }
+        if !METHODS.contains(&method.as_str()) {
+            return Err(Violation::Forbidden {
+                what: what(),
+                why: format!(
+                    "no grant allows this method; those that can be granted are {}",
+                    METHODS.join(", ")
+                ),
+            });
+        }
+        // As a line of the file it would grant every name below.
+        if url.host_str().is_some_and(|host| host.contains('*')) {
+            return Err(Violation::Forbidden {
+                what: what(),
+                why: "no host has a name with a *".into(),
             });
         }
         let covering: Vec<_> = self.http.iter().filter(|grant| grant.covers(url)).collect();
@@ -152,6 +168,62 @@ mod tests {
             remedy,
             r#"http = [{ origin = "https://a.example", methods = ["PUT"] }]"#
         );
+    }
+
+    #[test]
+    fn every_line_that_is_told_grants_this_request_and_no_other_host() {
+        let (none, some) = (
+            Grants::default(),
+            Grants::parse(&["https://a.example/v1", "https://*.c.example"], false).unwrap(),
+        );
+        let mut told = 0;
+        for grants in [&none, &some] {
+            for url in [
+                "https://a.example/v1/x",
+                "https://b.example:8443/",
+                "http://[::1]:80/x",
+                "https://x.y.c.example",
+            ] {
+                let url = Url::parse(url).unwrap();
+                for method in METHODS.map(|name| name.parse::<Method>().unwrap()) {
+                    let Err(violation) = grants.check_request(&method, &url) else {
+                        continue;
+                    };
+                    let Violation::Refused { remedy, .. } = violation else {
+                        panic!("{method} {url}: {violation:?}")
+                    };
+                    let added: Vec<_> = remedy.split('"').skip(1).step_by(2).collect();
+                    assert!(
+                        !remedy.contains("*.") || remedy.contains("*.c.example"),
+                        "{remedy}"
+                    );
+                    // Every text in quotes is an origin or a method that can be granted.
+                    let known = |text: &&str| METHODS.contains(text) || HttpGrant::parse(text).is_ok();
+                    assert!(added.iter().all(known), "{remedy}");
+                    let covers = |text: &&str| HttpGrant::parse(text).is_ok_and(|grant| grant.covers(&url));
+                    assert!(added.iter().any(covers), "{remedy}");
+                    told += 1;
+                }
+            }
+        }
+        assert!(told > 30, "{told}");
+    }
+
+    #[test]
+    fn what_no_line_can_grant_is_told_none() {
+        for (method, url, why) in [
+            ("CONNECT", "https://a.example", "no grant allows this method"),
+            ("PROPFIND", "https://a.example", "no grant allows this method"),
+            ("get", "https://a.example", "no grant allows this method"),
+            ("GET", "https://*.evil.example", "no host has a name with a *"),
+        ] {
+            let checked =
+                Grants::default().check_request(&method.parse().unwrap(), &Url::parse(url).unwrap());
+            match checked {
+                Err(Violation::Forbidden { why: told, .. }) => assert!(told.starts_with(why), "{told}"),
+                other => panic!("{method} {url}: {other:?}"),
+            }
+        }
     }
 
     #[test]

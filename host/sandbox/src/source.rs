@@ -1,8 +1,9 @@
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use arrow_schema::SchemaRef;
 use sandbar_pipeline::{
     Batch, Batches, CheckpointLocation, ComponentId, Offset, Partition, ReadLimit, Source, SourceError,
+    SourceUsage,
 };
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -40,7 +41,12 @@ pub struct SandboxSource {
     opener: Arc<Opener>,
     control: Mutex<Option<OpenSource>>,
     schema: SchemaRef,
+    spent: Spent,
 }
+
+/// What no batch tells of: see [`Source::take_usage`].
+#[derive(Clone, Default)]
+struct Spent(Arc<std::sync::Mutex<SourceUsage>>);
 
 /// The batches of one partition, and the instance that reads them.
 pub struct SandboxBatches {
@@ -49,6 +55,7 @@ pub struct SandboxBatches {
     schema: SchemaRef,
     /// Batches without a row since the last one with rows.
     empty: u32,
+    spent: Spent,
 }
 
 struct Opener {
@@ -95,6 +102,7 @@ impl SandboxSource {
             opener,
             control: Mutex::new(Some(open)),
             schema,
+            spent: Spent::default(),
         })
     }
 
@@ -117,7 +125,11 @@ impl SandboxSource {
             Some(open) => open,
             None => self.opener.open().await?,
         };
-        Ok(Control { slot, open })
+        Ok(Control {
+            slot,
+            open,
+            spent: &self.spent,
+        })
     }
 
     fn batches(&self, open: OpenSource, batches: Handle) -> SandboxBatches {
@@ -126,6 +138,7 @@ impl SandboxSource {
             batches,
             schema: self.schema.clone(),
             empty: 0,
+            spent: self.spent.clone(),
         }
     }
 }
@@ -133,15 +146,27 @@ impl SandboxSource {
 struct Control<'a> {
     slot: MutexGuard<'a, Option<OpenSource>>,
     open: OpenSource,
+    spent: &'a Spent,
 }
 
 impl Control<'_> {
     /// Puts the instance back, unless the host had to stop it.
     fn give_back<T>(mut self, answer: Result<T, SourceError>) -> Result<T, SourceError> {
+        self.spent.add(&self.open.instance.take_usage());
         if !matches!(answer, Err(SourceError::Host(_))) {
             *self.slot = Some(self.open);
         }
         answer
+    }
+}
+
+impl Spent {
+    fn add(&self, usage: &SourceUsage) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).add(usage);
+    }
+
+    fn take(&self) -> SourceUsage {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -211,12 +236,17 @@ impl Source for SandboxSource {
         let answer = control.open.instance.commit(control.open.source, end).await;
         control.give_back(answer)
     }
+
+    fn take_usage(&self) -> SourceUsage {
+        self.spent.take()
+    }
 }
 
 impl Batches for SandboxBatches {
     async fn next(&mut self) -> Result<Option<Batch>, SourceError> {
         let OpenSource { instance, .. } = &mut self.open;
         let Some((ipc, end)) = instance.next(self.batches).await? else {
+            self.spent.add(&instance.take_usage());
             return Ok(None);
         };
         let mut usage = instance.take_usage();

@@ -1,4 +1,4 @@
-//! Measures the program as its users run it: `cargo bench -p sandbar [-- million|small|idle|age]`.
+//! Measures the program as its users run it: `cargo bench -p sandbar [-- million|small|idle|age|beside]`.
 //!
 //! The API is `sandbar demo-api`, in a process of its own on the same machine. Each figure is the median of
 //! several runs; ratios within one line are more telling than single figures on a busy machine.
@@ -36,6 +36,9 @@ fn main() {
     }
     if asked("age") {
         age();
+    }
+    if asked("beside") {
+        beside();
     }
 }
 
@@ -132,6 +135,61 @@ fn age() {
         );
     }
     println!("  peak memory     {} MB", run.peak_kb / 1024);
+}
+
+/// Whether a pipeline keeps its pace beside components that do nothing but harm, in one process.
+fn beside() {
+    const ROWS: u64 = 300_000;
+    let api = Api::start(ROWS);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("hostile.wasm"), sandbar_components::HOSTILE).unwrap();
+    println!("beside: {ROWS} comments beside a component that computes, fills memory or logs without end");
+    let harm = |mode: &str, number: u64| {
+        let file = folder.path().join(format!("hostile-{mode}-{number}.toml"));
+        let text = format!(
+            "name = \"hostile-{mode}-{number}\"\n[source]\ncomponent = \"./hostile.wasm\"\n[source.options]\n\
+             mode = \"{mode}\"\nat = \"latest-offset\"\n[source.limits]\ncpu = \"60s\"\n\
+             [sink]\ntable = \"hostile\"\n[checkpoint]\nlocation = \"hostile-{mode}-{number}\"\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        file
+    };
+    let pace = |others: &[std::path::PathBuf]| {
+        let walls = (0..RUNS).map(|_| {
+            let folder = tempfile::tempdir().unwrap();
+            let file = pipeline(folder.path(), &api, 100_000, 1_000);
+            let began = Instant::now();
+            let mut process = Command::new(SANDBAR)
+                .args(["run", "--available-now", "--progress", "json"])
+                .arg(&file)
+                .args(others)
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            // What counts is the healthy pipeline's last batch; the others go on until their limit.
+            let mut rows = 0.0;
+            let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+            while rows < ROWS as f64 {
+                let line: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+                rows += number(&line["rows"]);
+            }
+            let took = began.elapsed();
+            let _ = process.kill();
+            let _ = process.wait();
+            took.as_secs_f64()
+        });
+        median(walls.collect())
+    };
+    let alone = pace(&[]);
+    println!("  alone           {alone:.2} s");
+    for mode in ["spin", "allocate", "log"] {
+        for count in [1, 4] {
+            let others: Vec<_> = (0..count).map(|number| harm(mode, number)).collect();
+            let wall = pace(&others);
+            println!("  {count} x {mode:11} {wall:.2} s, ratio {:.2}", wall / alone);
+        }
+    }
 }
 
 /// `sandbar demo-api` in a process of its own.

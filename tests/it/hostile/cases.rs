@@ -5,7 +5,7 @@ use sandbar_hostile::{Asked, Call, Mode};
 
 use super::ipc::{self, Header};
 use super::lengths::wrong_lengths;
-use super::world::{End, hex, hostile, toml};
+use super::world::{CALLS, End, hex, hostile, toml};
 use crate::support::Settings;
 
 /// One run of a mode.
@@ -26,8 +26,10 @@ pub(super) fn cases(mode: Mode, api: &ScriptedApi, other: &ScriptedApi) -> Vec<C
         rows: 0,
     };
     let everywhere = |end: End, says: &str| {
-        let calls = [Call::Schema, Call::LatestOffset, Call::Next];
-        calls.map(|at| case(at, end.clone(), says)).into()
+        let cases = CALLS.map(|at| case(at, end.clone(), says)).into_iter();
+        // By then the rows are in the table for good.
+        let commit = case(Call::Commit, end.clone(), says);
+        cases.chain([Case { rows: 3, ..commit }]).collect()
     };
     let one = |end: End, says: &str| vec![case(Call::LatestOffset, end, says)];
     let rows = |bytes: Vec<u8>, says: &str| {
@@ -68,6 +70,7 @@ pub(super) fn cases(mode: Mode, api: &ScriptedApi, other: &ScriptedApi) -> Vec<C
         }
         Mode::Spin => everywhere(End::Limit("cpu"), "it computed for more than 150ms"),
         Mode::WatchClock => one(End::Limit("cpu"), "it computed for more than 150ms"),
+        Mode::FineClock => one(End::Answer, "0 finer nanoseconds, steps of (1000000, 1000000)"),
         Mode::Sleep => one(End::Limit("deadline"), "it took longer than 300ms")
             .into_iter()
             .map(|case| case.with("source.limits.deadline", "'300ms'"))
@@ -309,9 +312,11 @@ pub(super) fn cases(mode: Mode, api: &ScriptedApi, other: &ScriptedApi) -> Vec<C
             };
             let long = "the method of a request has 65 bytes; 64 are allowed";
             let refused = |method: &&str| by(method, End::Refused, &format!("was refused {method} "));
-            let methods = ["POST", "DELETE", "CONNECT", "TRACE"];
+            let never = |method: &&str| by(method, End::Forbidden, "no grant allows this method");
             let long = [by(&"A".repeat(65), End::Contract, long)];
-            methods.iter().map(refused).chain(long).collect()
+            let granted = ["POST", "DELETE"].iter().map(refused);
+            let others = ["CONNECT", "TRACE", "PROPFIND"].iter().map(never);
+            granted.chain(others).chain(long).collect()
         }
         Mode::HeaderInjection => ["1\r\nx-evil: 1", "1\nx-evil: 1", "1\0"]
             .map(|value| {

@@ -76,6 +76,17 @@ fn each_limit_is_hit_with_its_key_and_raising_it_is_what_helps() {
 }
 
 #[test]
+fn a_component_that_is_too_large_is_not_even_read() {
+    let world = World::new();
+    let file = std::fs::File::create(world.work.path("hostile.wasm")).unwrap();
+    // A terabyte of nothing, which takes no place on the disk.
+    file.set_len(1 << 40).unwrap();
+    let settings = hostile(&world.api, Mode::Healthy, Call::Open);
+    let says = "it has more than 67108864 bytes";
+    world.contains("huge-file", &settings, &End::Limit("component_size"), says, 0);
+}
+
+#[test]
 fn a_larger_stack_is_an_engine_of_its_own() {
     let world = World::new();
     let settings = hostile(&world.api, Mode::Recurse, Call::Next).set("source.limits.stack", "'128KiB'");

@@ -231,6 +231,24 @@ fn what_is_no_source_of_ours_is_refused_before_it_runs() {
             "stopped in instantiation",
         ),
         (
+            "out-of-bounds",
+            starting("(memory 1)", "(drop (i32.load (i32.const 0x7ffffff0)))"),
+            End::Trap,
+            "failed in instantiation: wasm trap: out of bounds memory access",
+        ),
+        (
+            "division",
+            starting("", "(drop (i32.div_s (i32.const 1) (i32.const 0)))"),
+            End::Trap,
+            "failed in instantiation: wasm trap: integer divide by zero",
+        ),
+        (
+            "null-call",
+            starting("(table 1 funcref)", "(call_indirect (i32.const 0))"),
+            End::Trap,
+            "failed in instantiation: wasm trap: uninitialized element",
+        ),
+        (
             "spin",
             says(|d| d.mode = Some(Mode::Spin)),
             End::Limit("cpu"),

@@ -2,10 +2,10 @@
 
 use sandbar_components::builtin_names;
 use sandbar_harness::ScriptedApi;
-use sandbar_hostile::Mode;
+use sandbar_hostile::{Call, Described, Mode};
 
 use super::cases::cases;
-use super::world::{World, toml};
+use super::world::{End, World, describing, hostile, toml};
 use crate::support::say;
 
 /// Every mode whose number leaves this rest, so that several tests share them.
@@ -58,6 +58,81 @@ fn every_mode_is_contained_second_part() {
 #[test]
 fn every_mode_is_contained_third_part() {
     contain(2, 3);
+}
+
+#[test]
+fn a_table_that_is_there_stays_as_it_is_to_the_byte() {
+    let world = World::new();
+    let harm = [
+        (Mode::Spin, Call::Next, End::Limit("cpu")),
+        (Mode::Panic, Call::Partitions, End::Trap),
+        (Mode::Allocate, Call::Read, End::Limit("memory")),
+        (Mode::EndlessRows, Call::Commit, End::Protocol),
+        (Mode::NoArrow, Call::Commit, End::Contract),
+        (Mode::OffsetStays, Call::Commit, End::Protocol),
+    ];
+    for (mode, at, end) in harm {
+        let name = format!("kept-{}", toml(&mode).trim_matches(['"', '\'']));
+        let healthy = hostile(&world.api, Mode::Healthy, Call::Open).named(&name);
+        world.work.add(&healthy);
+        world.work.run_available(&name).ok();
+        // The component is asked for more: its next offset is another one.
+        world
+            .work
+            .run(&["reset", &format!("{name}.toml"), "--to-offset", "0", "--yes"])
+            .ok();
+        let files = || {
+            let files = world.work.files_in(&format!("lake/{name}")).into_iter();
+            files
+                .map(|file| (std::fs::read(&file).unwrap(), file))
+                .collect::<Vec<_>>()
+        };
+        let before = files();
+        assert!(before.len() >= 3, "{name}: a data file and two versions");
+        let mut settings = hostile(&world.api, mode, at);
+        if mode == Mode::NoArrow {
+            settings = settings.set("source.options.rows", "['00']");
+        }
+        world.contains(&name, &settings, &end, "", 3);
+        assert!(files() == before, "{name}: the table was touched");
+    }
+}
+
+#[test]
+fn inspect_and_check_stop_a_component_as_a_run_does() {
+    let world = World::new();
+    for (mode, key) in [
+        (Mode::Spin, "cpu"),
+        (Mode::Allocate, "memory"),
+        (Mode::Recurse, "stack"),
+    ] {
+        let raise = format!("raise `{key}` under [source.limits]");
+        let name = format!("check-{key}");
+        world
+            .work
+            .add(&hostile(&world.api, mode, Call::Check).named(&name));
+        let ended = world.work.run(&["check", &format!("{name}.toml")]);
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        assert!(
+            ended.code == Some(1) && said.contains("stopped in check") && said.contains(&raise),
+            "{said}"
+        );
+        let options = serde_json::json!({"mode": mode, "at": "discover"});
+        let error = world.discover(&options).unwrap_err().to_string();
+        assert!(
+            error.contains("stopped in discover") && error.contains(&raise),
+            "{error}"
+        );
+
+        let described = Described {
+            mode: Some(mode),
+            ..Described::default()
+        };
+        let file = format!("describe-{key}.wasm");
+        std::fs::write(world.work.path(&file), describing(&described)).unwrap();
+        let ended = world.work.run(&["inspect", &format!("./{file}")]).with_code(1);
+        ended.saying(&["stopped in describe", &raise]);
+    }
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub(super) enum End {
     Limit(&'static str),
     /// Refused by the grants.
     Refused,
+    /// Refused whatever is granted.
+    Forbidden,
     /// A broken promise, found by the sandbox.
     Contract,
     /// A broken promise, found by the protocol.
@@ -46,6 +48,17 @@ pub(super) struct World {
     pub(super) api: ScriptedApi,
     pub(super) work: Workspace,
 }
+
+/// The calls of a run before its rows are in the table.
+pub(super) const CALLS: [Call; 7] = [
+    Call::Open,
+    Call::Schema,
+    Call::InitialOffset,
+    Call::LatestOffset,
+    Call::Partitions,
+    Call::Read,
+    Call::Next,
+];
 
 /// Rows of the healthy pipeline.
 const ROWS: i32 = 25;
@@ -103,6 +116,10 @@ impl World {
         let control = said.chars().find(|c| c.is_control() && *c != '\n');
         assert_eq!(control, None, "{name}: {said:?}");
         assert_eq!(self.rows(name), rows, "{name}: rows in the table");
+        if rows == 0 && !matches!(end, End::Done) {
+            let left = self.work.files_in(&format!("lake/{name}"));
+            assert_eq!(left, [] as [std::path::PathBuf; 0], "{name}: files of the table");
+        }
     }
 
     fn start(&self, name: &str) -> tokio::task::JoinHandle<Result<RunSummary, RuntimeError>> {
@@ -173,6 +190,7 @@ fn judge(name: &str, outcome: &Result<RunSummary, RuntimeError>, end: &End) -> S
     let fits = match (end, sandbox) {
         (End::Limit(key), Some(SandboxError::Limit { key: found, .. })) => key == found,
         (End::Refused, Some(SandboxError::Refused { .. })) => true,
+        (End::Forbidden, Some(SandboxError::Forbidden { .. })) => true,
         (End::Contract, Some(SandboxError::Contract { .. })) => true,
         (End::Trap, Some(SandboxError::Trap { .. })) => true,
         (End::Load, Some(SandboxError::Load { .. })) => true,
@@ -183,6 +201,13 @@ fn judge(name: &str, outcome: &Result<RunSummary, RuntimeError>, end: &End) -> S
     };
     assert!(fits, "{name}: it was to end as {end:?}: {error:?}");
     let said = error.to_string();
+    if sandbox.is_some() {
+        let named = said.contains("component hostile") || said.contains(".wasm (sha256:");
+        assert!(
+            named && said.contains("(sha256:"),
+            "{name}: which component? {said}"
+        );
+    }
     if let End::Limit(key) = end {
         let remedy = format!("raise `{key}` under [source.limits]");
         assert!(said.contains(&remedy), "{name}: {said}");

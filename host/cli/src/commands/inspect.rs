@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use sandbar_runtime::{Connector, StreamInfo};
+use sandbar_runtime::{Connector, RuntimeError, SourceError, StreamInfo};
 use serde_json::{Value, json};
 
 use crate::CliError;
@@ -15,7 +15,11 @@ pub(crate) async fn execute(arguments: InspectArguments) -> Result<(), CliError>
     let path = is_path.then(|| Path::new(named));
     let connector = host.load(named, path).await?;
     // A connector whose streams depend on its options can't tell them here, and that is no error.
-    let streams = connector.discover(&json!({})).await.ok();
+    let streams = match connector.discover(&json!({})).await {
+        Ok(streams) => Some(streams),
+        Err(SourceError::InvalidOptions(_)) => None,
+        Err(e) => return Err(RuntimeError::from(e).into()),
+    };
     if arguments.json {
         print_json(&as_json(&connector, streams.as_deref()));
     } else {

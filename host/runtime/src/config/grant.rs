@@ -5,13 +5,12 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 use url::Url;
 
-use sandbar_sandbox::HttpGrant;
+use sandbar_sandbox::{HttpGrant, METHODS};
 
 use super::section::Section;
 use super::value::{self, Refusal};
 use super::{CredentialConfig, CredentialKind, GrantsConfig, HttpGrantConfig, OAuth2Config, SecretRef};
 
-const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 const USUAL_METHODS: [&str; 2] = ["GET", "HEAD"];
 const KINDS: &str = "header with value, query with value, bearer, basic or oauth2";
 

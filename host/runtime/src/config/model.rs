@@ -155,6 +155,8 @@ pub struct LimitsConfig {
     pub request_timeout: Duration,
     /// Bytes of the headers of one response.
     pub response_headers: u64,
+    /// Headers of one response.
+    pub response_header_count: u32,
 }
 
 impl Default for LimitsConfig {
@@ -179,6 +181,7 @@ impl Default for LimitsConfig {
             requests_per_batch: 10_000,
             request_timeout: Duration::from_secs(60),
             response_headers: 64 << 10,
+            response_header_count: 100,
         }
     }
 }

@@ -160,6 +160,9 @@ fn limits(mut section: Section<'_>) -> LimitsConfig {
         response_headers: section
             .read("response_headers", value::size)
             .unwrap_or(default.response_headers),
+        response_header_count: section
+            .read("response_header_count", value::count)
+            .unwrap_or(default.response_header_count),
     };
     section.finish();
     limits

@@ -310,3 +310,9 @@ fn the_values_of_all_columns_are_bounded_together() {
         "{error}"
     );
 }
+
+#[test]
+fn a_panic_of_the_decoder_is_an_error() {
+    let panicking: fn() -> Result<(), String> = || panic!("an offset that nobody checked");
+    assert_eq!(belt(panicking), Err(PANICKED.to_owned()));
+}

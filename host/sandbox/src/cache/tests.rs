@@ -159,3 +159,15 @@ fn a_folder_that_is_not_ours_alone_is_not_used() {
     fs::write(path("file"), "").unwrap();
     assert!(ComponentCache::open(&path("file")).is_none());
 }
+
+#[test]
+fn a_folder_of_somebody_else_is_not_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    assert!(ComponentCache::open(&cache).is_some());
+    // Only root can give a folder away.
+    match std::os::unix::fs::chown(&cache, Some(65_534), None) {
+        Ok(()) => assert!(ComponentCache::open(&cache).is_none()),
+        Err(e) => println!("skipped: {e}"),
+    }
+}

@@ -106,7 +106,7 @@ impl HttpCapability {
     fn stopped(violations: &Violations, violation: Violation) -> Error {
         let told = match violation {
             Violation::Limit {
-                key: "response_headers",
+                key: "response_headers" | "response_header_count",
                 ..
             } => Error::HttpResponseHeaderSectionSize(None),
             _ => Error::HttpRequestDenied,

@@ -173,7 +173,8 @@ impl GuestBody {
 
     fn tell_echo(&self) {
         if self.mask.as_ref().is_some_and(Mask::found) && self.redactor.note_echo() {
-            tracing::warn!(url = %self.url, "an answer echoes a credential; the component gets * in its place");
+            let url = self.redactor.redact(&self.url);
+            tracing::warn!(%url, "an answer echoes a credential; the component gets * in its place");
         }
     }
 }

@@ -12,7 +12,6 @@ use url::Url;
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::decode::ACCEPTED;
-use super::send_error::too_many_headers;
 use super::{HttpClient, SendError};
 use crate::credential::Kind;
 use crate::limits::Violation;
@@ -21,8 +20,6 @@ use crate::policy::shown;
 
 /// The most redirects that one request may meet.
 const MAX_REDIRECTS: usize = 5;
-/// The most headers of one response; HTTP/1.1 has this bound in its parser.
-pub(super) const MAX_HEADERS: usize = 100;
 /// How often a request is sent again because an old connection was gone.
 const MAX_RESENT: usize = 2;
 
@@ -253,10 +250,26 @@ impl HttpClient {
             .iter()
             .map(|(name, value)| name.as_str().len() + value.len() + 4)
             .sum();
-        match bytes as u64 > most || headers.len() > MAX_HEADERS {
-            true => Err(too_many_headers(url, most)),
-            false => Ok(()),
+        let (count, most_count) = (headers.len(), self.limits.response_header_count);
+        if bytes as u64 > most {
+            return Err(Violation::Limit {
+                limit: format!(
+                    "the headers of the answer of {} are longer than {most} bytes",
+                    shown(url)
+                ),
+                key: "response_headers",
+            });
         }
+        if count as u64 > u64::from(most_count) {
+            return Err(Violation::Limit {
+                limit: format!(
+                    "the answer of {} has {count} headers; {most_count} are allowed",
+                    shown(url)
+                ),
+                key: "response_header_count",
+            });
+        }
+        Ok(())
     }
 }
 

@@ -6,8 +6,8 @@ use hyper_util::client::legacy::Error as ClientError;
 use url::Url;
 use wasmtime_wasi_http::Error;
 
-use super::exchange::MAX_HEADERS;
 use super::{ProhibitedAddress, Used, prohibited};
+use crate::Limits;
 use crate::limits::Violation;
 use crate::policy::shown;
 
@@ -35,7 +35,7 @@ impl From<Violation> for SendError {
 }
 
 impl SendError {
-    pub(super) fn of(error: &ClientError, url: &Url, most_headers: u64) -> Self {
+    pub(super) fn of(error: &ClientError, url: &Url, limits: &Limits) -> Self {
         let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
         let mut text = String::new();
         let mut dropped = false;
@@ -51,7 +51,7 @@ impl SendError {
             }
             if let Some(hyper) = e.downcast_ref::<hyper::Error>() {
                 if hyper.is_parse_too_large() {
-                    return too_many_headers(url, most_headers).into();
+                    return too_many_headers(url, limits).into();
                 }
                 dropped |= hyper.is_incomplete_message() || hyper.is_canceled() || hyper.is_closed();
             }
@@ -99,11 +99,14 @@ fn hidden_cause<'a>(error: &&'a (dyn StdError + 'static)) -> Option<&'a (dyn Std
     Some(inner)
 }
 
-pub(super) fn too_many_headers(url: &Url, most: u64) -> Violation {
+/// What the parser of HTTP/1.1 gave up on, without saying which of the two it was.
+fn too_many_headers(url: &Url, limits: &Limits) -> Violation {
     Violation::Limit {
         limit: format!(
-            "the headers of the answer of {} are longer than {most} bytes, or more than {MAX_HEADERS}",
-            shown(url)
+            "the headers of the answer of {} are longer than {} bytes, or more than {} (`response_header_count`)",
+            shown(url),
+            limits.response_headers,
+            limits.response_header_count
         ),
         key: "response_headers",
     }

@@ -135,7 +135,7 @@ const URLS: &[(&str, Verdict)] = &[
     ("https://.wild.example/", Refused),
     ("https://xwild.example/", Refused),
     ("https://a.wild.example.evil.net/", Refused),
-    ("https://*.wild.example/", Sent),
+    ("https://*.wild.example/", Forbidden),
     ("http://a.wild.example/", Refused),
     // Addresses that are written out, in every spelling that is the same.
     ("http://127.0.0.1:8080/", Sent),
