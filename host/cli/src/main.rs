@@ -58,7 +58,12 @@ fn main() -> ExitCode {
                 .build(),
         )
     }));
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    // With one thread, a component that computes would leave none to the others.
+    let threads = std::thread::available_parallelism().map_or(2, |threads| threads.get().max(2));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build();
     let outcome = match runtime {
         Ok(runtime) => {
             let outcome = runtime.block_on(execute(arguments.command));

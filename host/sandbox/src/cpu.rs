@@ -1,9 +1,13 @@
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::engine::TICK;
 
 /// Processor time of the calling thread.
 pub(crate) fn thread_time() -> Duration {
@@ -24,14 +28,19 @@ pub(crate) struct CpuMeter {
     used: AtomicU64,
     /// By calls before it, since the last report.
     before: AtomicU64,
+    /// By this call since it last waited for something else than its turn.
+    streak: AtomicU64,
     poll_began: AtomicU64,
+    /// The poll that is under way ends because of a tick.
+    interrupted: AtomicBool,
+    /// Held while this instance computes on after a tick.
+    turn: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl CpuMeter {
     /// What the call has used so far. Right only on the thread that polls it.
     pub(crate) fn used_while_polled(&self) -> Duration {
-        let running = nanos(thread_time()).saturating_sub(self.poll_began.load(Ordering::Relaxed));
-        Duration::from_nanos(self.used.load(Ordering::Relaxed).saturating_add(running))
+        Duration::from_nanos(self.used.load(Ordering::Relaxed).saturating_add(self.running()))
     }
 
     /// Begins a call, with a budget of its own.
@@ -45,6 +54,62 @@ impl CpuMeter {
         self.begin_call();
         Duration::from_nanos(self.before.swap(0, Ordering::Relaxed))
     }
+
+    /// What an instance awaits that is still computing at a tick. Others get their chance; and who computes for longer
+    /// than a tick goes on when it is its turn.
+    pub(crate) fn interrupt(self: &Arc<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        self.interrupted.store(true, Ordering::Relaxed);
+        let streak = self.streak.load(Ordering::Relaxed).saturating_add(self.running());
+        let meter = self.clone();
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            if streak < nanos(TICK) {
+                return;
+            }
+            let mut turn = std::pin::pin!(turns().acquire_owned());
+            let turn = std::future::poll_fn(|context| {
+                meter.interrupted.store(true, Ordering::Relaxed);
+                turn.as_mut().poll(context)
+            });
+            *meter.turn() = turn.await.ok();
+        })
+    }
+
+    fn running(&self) -> u64 {
+        nanos(thread_time()).saturating_sub(self.poll_began.load(Ordering::Relaxed))
+    }
+
+    fn turn(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin_poll(&self) {
+        self.interrupted.store(false, Ordering::Relaxed);
+        self.poll_began.store(nanos(thread_time()), Ordering::Relaxed);
+    }
+
+    fn end_poll(&self, pending: bool) {
+        let took = self.running();
+        self.used.fetch_add(took, Ordering::Relaxed);
+        match pending && self.interrupted.load(Ordering::Relaxed) {
+            true => _ = self.streak.fetch_add(took, Ordering::Relaxed),
+            false => self.streak.store(0, Ordering::Relaxed),
+        }
+        // The next one's turn.
+        *self.turn() = None;
+    }
+}
+
+/// One turn less than the runtime has threads: however many instances do nothing but compute, a thread is left for those
+/// that read and wait, and for the network, which tokio looks at once in 61 polls. Of the whole process, as its
+/// processors are.
+fn turns() -> Arc<Semaphore> {
+    static TURNS: OnceLock<Arc<Semaphore>> = OnceLock::new();
+    let make = || {
+        let threads = tokio::runtime::Handle::current().metrics().num_workers();
+        Arc::new(Semaphore::new(threads.saturating_sub(1).max(1)))
+    };
+    TURNS.get_or_init(make).clone()
 }
 
 /// Counts the time of every poll of `future` in `meter`.
@@ -64,11 +129,9 @@ impl<F: Future> Future for Metered<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let began = nanos(thread_time());
-        self.meter.poll_began.store(began, Ordering::Relaxed);
+        self.meter.begin_poll();
         let polled = self.future.as_mut().poll(context);
-        let took = nanos(thread_time()).saturating_sub(began);
-        self.meter.used.fetch_add(took, Ordering::Relaxed);
+        self.meter.end_poll(polled.is_pending());
         polled
     }
 }

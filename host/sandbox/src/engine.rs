@@ -11,7 +11,7 @@ use crate::SandboxError;
 pub const WASMTIME_VERSION: &str = "48.0.8";
 
 /// How often a running component is interrupted to look at its budget and to let others run.
-const TICK: Duration = Duration::from_millis(10);
+pub(crate) const TICK: Duration = Duration::from_millis(10);
 
 /// The WebAssembly engine that all components of a process share.
 ///

@@ -118,7 +118,7 @@ pub(crate) fn new_store(
             });
             wasmtime::bail!("cpu limit");
         }
-        Ok(UpdateDeadline::Yield(1))
+        Ok(UpdateDeadline::YieldCustom(1, meter.interrupt()))
     });
     (store, guard)
 }

@@ -1,4 +1,4 @@
-//! Measures the program as its users run it: `cargo bench -p sandbar [-- million|small|idle|age|beside]`.
+//! Measures the program as its users run it: `cargo bench --workspace --bench ingest [-- million|small|idle|age|beside]`.
 //!
 //! The API is `sandbar demo-api`, in a process of its own on the same machine. Each figure is the median of
 //! several runs; ratios within one line are more telling than single figures on a busy machine.
@@ -148,7 +148,7 @@ fn beside() {
         let file = folder.path().join(format!("hostile-{mode}-{number}.toml"));
         let text = format!(
             "name = \"hostile-{mode}-{number}\"\n[source]\ncomponent = \"./hostile.wasm\"\n[source.options]\n\
-             mode = \"{mode}\"\nat = \"latest-offset\"\n[source.limits]\ncpu = \"60s\"\n\
+             mode = \"{mode}\"\nat = \"open\"\n[source.limits]\ncpu = \"60s\"\n\
              [sink]\ntable = \"hostile\"\n[checkpoint]\nlocation = \"hostile-{mode}-{number}\"\n"
         );
         std::fs::write(&file, text).unwrap();

@@ -6,7 +6,7 @@ use sandbar_hostile::{Call, Described, Mode};
 
 use super::cases::cases;
 use super::world::{End, World, describing, hostile, toml};
-use crate::support::say;
+use crate::support::{Settings, say};
 
 /// Every mode whose number leaves this rest, so that several tests share them.
 fn contain(part: usize, parts: usize) {
@@ -96,6 +96,24 @@ fn a_table_that_is_there_stays_as_it_is_to_the_byte() {
         world.contains(&name, &settings, &end, "", 3);
         assert!(files() == before, "{name}: the table was touched");
     }
+}
+
+#[test]
+fn a_healthy_pipeline_keeps_its_pace_beside_more_that_compute_than_there_are_processors() {
+    let world = World::new();
+    let spinning = |mode, number| {
+        let settings = hostile(&world.api, mode, Call::Open).set("source.limits.cpu", "'1s'");
+        (format!("spinning-{number}"), settings)
+    };
+    let modes = [Mode::Spin, Mode::WatchClock, Mode::Spin, Mode::WatchClock];
+    let others: Vec<_> = modes
+        .into_iter()
+        .zip(0..)
+        .map(|(mode, number)| spinning(mode, number))
+        .collect();
+    // Many requests: each waits for the network, which is looked at between the turns of those that compute.
+    let healthy = Settings::of(&world.api).set("source.options.page_size", "1");
+    world.outpaces(&others, &healthy);
 }
 
 #[test]

@@ -122,6 +122,27 @@ impl World {
         }
     }
 
+    /// Runs a healthy pipeline beside hostile ones, which have so much to compute that they would be through before it if
+    /// they kept it waiting. It ends first.
+    #[track_caller]
+    pub(super) fn outpaces(&self, hostile: &[(String, Settings)], healthy: &Settings) {
+        for (name, settings) in hostile {
+            self.work.add(&settings.clone().named(name));
+        }
+        self.work.add(healthy);
+        let others: Vec<_> = hostile.iter().map(|(name, _)| self.start(name)).collect();
+        let beside = self.start("comments");
+        let ended = self
+            .runtime
+            .block_on(async { tokio::time::timeout(BOUND, beside).await });
+        let summary = ended.expect("it ends").unwrap().unwrap();
+        assert_eq!(summary.rows, ROWS as u64);
+        for ((name, _), other) in hostile.iter().zip(others) {
+            assert!(!other.is_finished(), "{name} was through first");
+            other.abort();
+        }
+    }
+
     fn start(&self, name: &str) -> tokio::task::JoinHandle<Result<RunSummary, RuntimeError>> {
         let (host, path) = (self.host.clone(), self.work.path(&format!("{name}.toml")));
         self.runtime.spawn(async move {
