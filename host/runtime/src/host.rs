@@ -29,7 +29,8 @@ pub struct Host {
 type Loaded = Arc<OnceCell<Arc<Connector>>>;
 
 impl Host {
-    /// A host with the machine's clock and the user's cache folder.
+    /// A host with the machine's clock and the user's cache folder. A thread of this process compiles components: for those
+    /// of strangers, see [`compiling_with`](Self::compiling_with).
     ///
     /// # Errors
     /// This machine can't run WebAssembly.
@@ -52,7 +53,8 @@ impl Host {
         })
     }
 
-    /// The same with components compiled by somebody else than this process: see [`Compiler`].
+    /// The same with components compiled by somebody else than this process, who can be stopped and kept within bounds: see
+    /// [`Compiler::Program`].
     #[must_use]
     pub fn compiling_with(self, compiler: Compiler) -> Self {
         Self { compiler, ..self }

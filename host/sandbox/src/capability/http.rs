@@ -125,12 +125,11 @@ impl WasiHttpHooks for HttpCapability {
             forbidden.extend([AUTHORIZATION, COOKIE]);
             forbidden.extend(self.client.credentials().iter().filter_map(|c| c.header_name()));
         }
-        Arc::new(move |name| {
-            // Some servers make no difference between the two signs.
-            let usual = name.as_str().replace('_', "-");
-            OVERRIDES.contains(&usual.as_str())
-                || forbidden.iter().any(|forbidden| forbidden == usual.as_str())
-        })
+        // Some servers make no difference between the two signs.
+        let usual = |name: &HeaderName| name.as_str().replace('_', "-");
+        let mut forbidden: Vec<_> = forbidden.iter().map(usual).collect();
+        forbidden.extend(OVERRIDES.map(str::to_owned));
+        Arc::new(move |name| forbidden.contains(&usual(name)))
     }
 
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {

@@ -332,3 +332,22 @@ fn a_secret_is_not_sent_over_plain_http() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_component_can_set_no_header_of_a_credential_in_whatever_spelling() {
+    let origin = "https://a.example";
+    let credential = Credential::header(origin, "X_Api-Key", "hush-hush").unwrap();
+    let client = client(&[origin], vec![credential], &Limits::default());
+    let filter = Instance::of(&client).capability.forbidden_header_filter();
+    for name in [
+        "x_api-key",
+        "x-api-key",
+        "x_api_key",
+        "authorization",
+        "content_length",
+        "x-original-url",
+    ] {
+        assert!(filter(&name.parse().unwrap()), "{name}");
+    }
+    assert!(!filter(&"accept".parse().unwrap()));
+}
