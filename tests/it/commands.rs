@@ -20,6 +20,7 @@ fn check_finds_nothing_wrong_and_touches_no_table() {
         "remote",
         "table",
         "checkpoint",
+        "start",
     ] {
         assert!(
             text.lines()
@@ -31,7 +32,7 @@ fn check_finds_nothing_wrong_and_touches_no_table() {
     assert_eq!(report["pipeline"], "comments");
     let checks = report["checks"].as_array().unwrap();
     assert!(
-        checks.len() == 8 && checks.iter().all(|check| check["result"] == "ok"),
+        checks.len() == 9 && checks.iter().all(|check| check["result"] == "ok"),
         "{report}"
     );
     assert_eq!(work.files(), before);

@@ -63,6 +63,26 @@ fn demo_api_serves_comments_until_it_is_stopped() {
     stop(api);
 }
 
+#[test]
+fn the_demos_pipeline_file_runs_again_when_its_api_is_back() {
+    let work = Workspace::new();
+    let shown = work.run(&["demo", "--rows", "30", "--dir", "demo"]).ok().stdout;
+    let command = shown
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("sandbar demo-api "));
+    let command = command
+        .unwrap_or_else(|| panic!("{shown}"))
+        .trim_end_matches(" &");
+    let mut arguments = vec!["demo-api"];
+    arguments.extend(command.split(' '));
+    arguments.splice(arguments.len() - 1.., ["40"]);
+    let api = work.spawn(&arguments);
+    until("the URL is printed", || !api.lines().is_empty());
+    work.run(&["run", "demo/comments.toml", "--available-now"]).ok();
+    assert_eq!(work.table_at("demo/comments").ids(), (1..=40).collect::<Vec<_>>());
+    stop(api);
+}
+
 fn stop(running: Running) {
     running.signal(Signal::TERM);
     running.end().ok();

@@ -26,6 +26,13 @@ mod failing_api;
 mod grants;
 /// The main job: rows and growth become micro-batches, once each.
 mod growing;
+/// Whose a checkpoint location and an offset are.
+mod identity;
+/// Readers of the output that go away.
+mod output;
+/// Folders with odd names.
+#[cfg(unix)]
+mod paths;
 /// Where progress lies: in the table, in a note of before, in the offset log.
 mod progress;
 /// What is refused, with which exit status and message.

@@ -112,9 +112,10 @@ fn a_wrong_key_or_value_is_shown_at_its_line() {
 fn a_component_that_is_not_there_or_is_none_is_named() {
     let api = ScriptedApi::start(5);
     let work = Workspace::with(&Settings::of(&api).set("source.component", "'coments'"));
-    work.run_available("comments")
-        .with_code(2)
-        .saying(&["no built-in component \"coments\"", "built in: comments"]);
+    work.run_available("comments").with_code(2).saying(&[
+        "no built-in component \"coments\"; did you mean \"comments\"?",
+        "built in: comments",
+    ]);
     work.add(&Settings::of(&api).set("source.component", "'./mine.wasm'"));
     work.run_available("comments")
         .with_code(2)

@@ -50,7 +50,8 @@ fn with_progress_in_the_table_the_note_lies_on_the_volume() {
     let (api, volumes) = (ScriptedApi::start(25), FilesApi::start(TOKEN));
     let work = Workspace::with(&settings(&api));
     assert_eq!(run(&work, &volumes, &RUN).ok().batches(), [10, 10, 5]);
-    assert_eq!(volumes.files(), [format!("{FOLDER}/source/progress.json")]);
+    let files = ["owner.json", "source/progress.json"].map(|file| format!("{FOLDER}/{file}"));
+    assert_eq!(volumes.files(), files);
     assert_eq!(note(&volumes), json!({"current": 25}));
     api.add_rows(7);
     assert_eq!(run(&work, &volumes, &RUN).ok().batches(), [7]);
@@ -86,7 +87,11 @@ fn with_progress_in_the_checkpoint_location_the_offset_log_lies_on_the_volume() 
             )
         })
         .collect();
-    let of_the_start = [("GET", "/offsets/3"), ("PUT", "/source/progress.json")];
+    let of_the_start = [
+        ("GET", "/owner.json"),
+        ("GET", "/offsets/3"),
+        ("PUT", "/source/progress.json"),
+    ];
     let of_the_batch = [
         ("PUT", "/offsets/4"),
         ("GET", "/offsets/4"),
@@ -201,7 +206,8 @@ fn a_location_is_taken_letter_by_letter() {
     work.table().assert_once(1..=32);
     let files = [1, 2, 3, 4].map(|batch| format!("{folder}/offsets/{batch}"));
     assert_eq!(volumes.files()[..4], files);
-    assert_eq!(volumes.files()[4..], [format!("{folder}/source/progress.json")]);
+    let files = ["owner.json", "source/progress.json"].map(|file| format!("{folder}/{file}"));
+    assert_eq!(volumes.files()[4..], files);
 }
 
 #[test]

@@ -17,10 +17,11 @@ pub struct Options {
     pub api_url: Url,
     /// Rows that one micro-batch may take. The pipeline's own limit holds as well: the smaller of the two.
     #[serde(default)]
+    #[schemars(extend("x-sandbar-identity" = false))]
     pub rows_per_batch: Option<NonZeroU64>,
     /// Rows that one request asks for, at most.
     #[serde(default = "page_size", deserialize_with = "within_bounds")]
-    #[schemars(range(min = 1, max = 10_000))]
+    #[schemars(range(min = 1, max = 10_000), extend("x-sandbar-identity" = false))]
     pub page_size: u64,
 }
 

@@ -37,6 +37,10 @@ pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T> {
 /// The JSON Schema 2020-12 of an options type, as JSON text.
 ///
 /// Doc comments become descriptions. Nothing is referred to by `$ref`, so that a form can be made of it.
+///
+/// A pipeline does not go on at an offset that other options led to: who changes the URL or a filter is told so. An
+/// option that does not decide *which* rows are read, a page's size for example, says so with
+/// `#[schemars(extend("x-sandbar-identity" = false))]`, and may be changed at any time.
 pub fn schema<T: JsonSchema>() -> String {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     settings

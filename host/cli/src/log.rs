@@ -12,13 +12,19 @@ pub(crate) fn start(verbose: u8) {
         }
     };
     // These say something for each odd request of a component, as often as it likes.
-    let usual = format!("{usual},wasmtime_wasi=off,wasmtime_wasi_http=off");
+    let mut usual = format!("{usual},wasmtime_wasi=off,wasmtime_wasi_http=off");
+    // It logs each error that it returns as well: also that a table is not there yet.
+    if verbose < 2 {
+        usual.push_str(",delta_kernel=off,delta_kernel_default_engine=off");
+    }
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_target(verbose > 0);
+        .with_target(verbose > 0)
+        // A reader of the log that went away stops nothing, and complaints about it would go the same way.
+        .log_internal_errors(false);
     let _ = subscriber.try_init();
     // What panics is a fault of ours, or input that a decoder can't take and whose caller reports it. Either
     // way the place belongs into the log, not before a user.

@@ -1,5 +1,8 @@
 //! The `sandbar` program. What it does is in `sandbar-runtime`; here are arguments, output and exit codes.
 
+// They panic when nobody is there to read: see `output`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod args;
 mod commands;
 mod demo_api;
@@ -43,7 +46,15 @@ enum CliError {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        // Help and the version are results too.
+        Err(e) => {
+            let unread = e.print().is_err() && !e.use_stderr();
+            let status = if unread { 1 } else { e.exit_code() };
+            return ExitCode::from(u8::try_from(status).unwrap_or(2));
+        }
+    };
     if let Command::CompileComponent(CompileArguments { stack, memory }) = arguments.command {
         let status = sandbar_runtime::compile_from_stdin(stack, memory);
         return ExitCode::from(u8::try_from(status).unwrap_or(1));

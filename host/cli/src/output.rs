@@ -3,21 +3,37 @@ use std::io::{self, Write};
 
 use sandbar_runtime::is_unprintable;
 
-/// Prints to stdout. A reader that went away ends the program quietly, as it does for other tools.
-pub(crate) fn print(text: &str) {
+use crate::CliError;
+
+/// Prints a result to stdout.
+///
+/// # Errors
+/// It could not be written: the disk is full, or the reader went away.
+pub(crate) fn print(text: &str) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    if written.is_err_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
-        std::process::exit(0);
-    }
+    written.map_err(|source| CliError::Io {
+        context: "the result can't be written to stdout".into(),
+        source,
+    })
 }
 
 /// Prints one JSON document on a line of its own.
-pub(crate) fn print_json(value: &impl serde::Serialize) {
-    match serde_json::to_string(value) {
-        Ok(text) => print(&format!("{text}\n")),
-        Err(e) => tracing::error!(error = %e, "output can't be written as JSON"),
-    }
+///
+/// # Errors
+/// As [`print`].
+pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), CliError> {
+    let text = serde_json::to_string(value).map_err(|e| CliError::Io {
+        context: "the result can't be written as JSON".into(),
+        source: e.into(),
+    })?;
+    print(&format!("{text}\n"))
+}
+
+/// Says something on stderr, on a line of its own. That nobody may be there to read it stops nothing.
+pub(crate) fn say(text: &str) {
+    let mut err = io::stderr().lock();
+    let _ = writeln!(err, "{text}").and_then(|()| err.flush());
 }
 
 /// Text from anywhere, fit for a terminal: what it holds must not work there as commands, nor be shown in another

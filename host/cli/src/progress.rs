@@ -1,6 +1,6 @@
 use std::io::IsTerminal;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -29,6 +29,7 @@ impl ProgressOutput {
         match self.format {
             ProgressFormat::Json => Arc::new(JsonLines {
                 pipeline: pipeline.to_owned(),
+                unread: AtomicBool::new(false),
             }),
             ProgressFormat::Auto if std::io::stderr().is_terminal() => {
                 Arc::new(Line::new(pipeline, &self.bars))
@@ -46,13 +47,18 @@ impl ProgressOutput {
 /// One JSON line per micro-batch.
 struct JsonLines {
     pipeline: String,
+    /// Whether the reader of the progress went away. The rows are what the run is for, so it goes on.
+    unread: AtomicBool,
 }
 
 impl ProgressSink for JsonLines {
     fn committed(&self, report: &BatchReport) {
+        if self.unread.load(Ordering::Relaxed) {
+            return;
+        }
         let ms = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
         let (times, usage) = (&report.times, &report.usage);
-        print_json(&json!({
+        let written = print_json(&json!({
             "pipeline": self.pipeline,
             "batch": report.batch,
             "start": report.start,
@@ -76,6 +82,10 @@ impl ProgressSink for JsonLines {
                 "total": ms(times.total),
             },
         }));
+        if let Err(e) = written {
+            self.unread.store(true, Ordering::Relaxed);
+            tracing::warn!(pipeline = %self.pipeline, error = %e, "no more progress is shown; the run goes on");
+        }
     }
 }
 

@@ -68,6 +68,7 @@ impl Commit {
             batch: batch.batch,
             end: batch.end.clone(),
             component: batch.component.clone(),
+            source: batch.source.clone(),
         };
         let version = match i64::try_from(batch.batch) {
             Ok(version) if batch.batch > after => version,

@@ -6,7 +6,7 @@ use delta_kernel::engine::arrow_data::ArrowEngineData;
 use delta_kernel::schema::{DataType, SchemaRef, StructField, StructType};
 use delta_kernel::table_features::TableFeature;
 use delta_kernel::{EngineData, KernelError, Snapshot};
-use sandbar_pipeline::{BatchId, Committed, ComponentId, MicroBatch, Offset, SinkError};
+use sandbar_pipeline::{BatchId, Committed, ComponentId, MicroBatch, Offset, SinkError, SourceIdentity};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Table;
@@ -34,6 +34,9 @@ pub(crate) struct Progress {
     pub(crate) batch: BatchId,
     pub(crate) end: Offset,
     pub(crate) component: ComponentId,
+    /// Versions before 0.2 did not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) source: Option<SourceIdentity>,
 }
 
 /// What `commitInfo` holds in its field `sandbar`, as JSON text.
@@ -111,6 +114,7 @@ pub(crate) fn last_committed(
             end: Some(progress.end),
             fingerprint: None,
             component: Some(progress.component),
+            source: progress.source,
         }),
         _ if version == 0 => None,
         _ => Some(Committed {
@@ -121,6 +125,7 @@ pub(crate) fn last_committed(
                 .map_err(|e| kernel_error(context(), e))?
                 .and_then(|print| u64::try_from(print).ok()),
             component: None,
+            source: None,
         }),
     })
 }

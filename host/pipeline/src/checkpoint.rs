@@ -1,6 +1,7 @@
 use std::fmt;
 use std::path::Path as FsPath;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::folder::create_location;
-use crate::{BatchId, CheckpointError, ComponentId, Offset, PipelineError};
+use crate::{BatchId, CheckpointError, ComponentId, Offset, PipelineError, SourceIdentity};
 
 const NOTE: &str = "source/progress.json";
 /// Where the PySpark job of the idea keeps its note.
@@ -36,6 +37,8 @@ const MAX_ENTRY_BYTES: u64 = 16 * 1024 * 1024;
 pub struct CheckpointLocation {
     store: Arc<dyn ObjectStore>,
     shown: Arc<str>,
+    /// Whether the source's own note speaks of rows that are no longer in the table. Shared by all clones.
+    pub(crate) own_note_outdated: Arc<AtomicBool>,
 }
 
 /// One entry of the offset log: what a micro-batch is about to bring, written before its commit.
@@ -55,6 +58,9 @@ pub struct OffsetEntry {
     pub component: ComponentId,
     /// How many rows it brings.
     pub rows: u64,
+    /// What was read. Versions before 0.2 did not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceIdentity>,
 }
 
 impl CheckpointLocation {
@@ -64,6 +70,7 @@ impl CheckpointLocation {
         Self {
             store: Arc::new(PrefixStore::new(store, prefix)),
             shown: shown.into(),
+            own_note_outdated: Arc::default(),
         }
     }
 
@@ -81,6 +88,7 @@ impl CheckpointLocation {
         Ok(Self {
             store: Arc::new(store.with_fsync(true)),
             shown: location().into(),
+            own_note_outdated: Arc::default(),
         })
     }
 
@@ -89,17 +97,43 @@ impl CheckpointLocation {
         Self {
             store: Arc::new(InMemory::new()),
             shown: "memory://".into(),
+            own_note_outdated: Arc::default(),
+        }
+    }
+
+    /// The same location through another store.
+    #[must_use]
+    pub fn through(&self, store: Arc<dyn ObjectStore>, prefix: Path) -> Self {
+        Self {
+            own_note_outdated: Arc::clone(&self.own_note_outdated),
+            ..Self::new(store, prefix, Arc::clone(&self.shown))
         }
     }
 
     /// The source's progress note: its own, or else one that something else left at the top.
     ///
+    /// Its own is passed over while the table holds nothing of the pipeline that saved it: the rows that it speaks of
+    /// are gone, and who removed the table wants them again.
+    ///
     /// # Errors
     /// The note can't be read, is longer than 64 KiB, or is not JSON.
     pub async fn load_note(&self) -> Result<Option<Value>, CheckpointError> {
+        Ok(self.find_note().await?.map(|(_, note)| note))
+    }
+
+    /// The file of the note that [`load_note`](Self::load_note) finds, for messages.
+    pub(crate) async fn note_file(&self) -> Result<Option<String>, CheckpointError> {
+        Ok(self.find_note().await?.map(|(path, _)| self.full(path)))
+    }
+
+    async fn find_note(&self) -> Result<Option<(&'static str, Value)>, CheckpointError> {
+        let outdated = self.own_note_outdated.load(Ordering::Relaxed);
         for path in [NOTE, FOREIGN_NOTE] {
+            if path == NOTE && outdated {
+                continue;
+            }
             if let Some(note) = self.read_json(path, MAX_NOTE_BYTES as u64).await? {
-                return Ok(Some(note));
+                return Ok(Some((path, note)));
             }
         }
         Ok(None)
@@ -118,7 +152,9 @@ impl CheckpointLocation {
             )));
         }
         serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|e| damaged(format!("not JSON: {e}")))?;
-        self.put(NOTE, text.to_owned(), PutMode::Overwrite).await
+        self.put(NOTE, text.to_owned(), PutMode::Overwrite).await?;
+        self.own_note_outdated.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The offset log's entry of a micro-batch.
@@ -141,17 +177,21 @@ impl CheckpointLocation {
         Ok(Some(entry))
     }
 
-    /// The end offset of a committed micro-batch, by its entry in the offset log. The entry must have this
-    /// fingerprint, if the table tells one: see [`Committed`](crate::Committed).
+    /// The entry of a committed micro-batch, which knows its end offset. That must have this fingerprint, if the
+    /// table tells one: see [`Committed`](crate::Committed).
     ///
     /// # Errors
     /// [`PipelineError::OffsetUnknown`] when there is no entry or it is another attempt's; or it can't be read.
-    pub async fn load_end(&self, batch: BatchId, fingerprint: Option<u64>) -> Result<Offset, PipelineError> {
+    pub async fn load_end(
+        &self,
+        batch: BatchId,
+        fingerprint: Option<u64>,
+    ) -> Result<OffsetEntry, PipelineError> {
         let entry = self.load_entry(batch).await?;
         let state = match entry {
             None => "is missing",
             Some(entry) if fingerprint.is_none_or(|print| print == entry.end.fingerprint()) => {
-                return Ok(entry.end);
+                return Ok(entry);
             }
             Some(_) => "is there, but of another attempt",
         };
@@ -221,7 +261,7 @@ impl CheckpointLocation {
     }
 
     /// A file's name for messages.
-    fn full(&self, path: &str) -> String {
+    pub(crate) fn full(&self, path: &str) -> String {
         let slash = if self.shown.ends_with('/') { "" } else { "/" };
         format!("{}{slash}{path}", self.shown)
     }
@@ -233,7 +273,7 @@ impl CheckpointLocation {
         }
     }
 
-    async fn put(&self, path: &str, text: String, mode: PutMode) -> Result<(), CheckpointError> {
+    pub(crate) async fn put(&self, path: &str, text: String, mode: PutMode) -> Result<(), CheckpointError> {
         self.store
             .put_opts(&Path::from(path), text.into(), mode.into())
             .await
@@ -241,7 +281,7 @@ impl CheckpointLocation {
             .map_err(|source| self.failed(path, source))
     }
 
-    async fn read_json(&self, path: &str, most: u64) -> Result<Option<Value>, CheckpointError> {
+    pub(crate) async fn read_json(&self, path: &str, most: u64) -> Result<Option<Value>, CheckpointError> {
         let found = match self.store.get(&Path::from(path)).await {
             Ok(found) => found,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
@@ -292,6 +332,7 @@ mod tests {
                 digest: "sha256:00".into(),
             },
             rows: 1,
+            source: None,
         }
     }
 

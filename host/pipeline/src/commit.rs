@@ -23,6 +23,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             Err(e) => return Err(e.into()),
         }
         let last = self.sink.last_committed().await?;
+        self.checkpoint.admit(&self.owner(), last.is_some()).await?;
         let batch = last.as_ref().map_or(0, |c| c.batch);
         // Where a batch started is for people only; a lost offset must not stand in the way of a reset.
         let start = last.and_then(|c| c.end).unwrap_or_else(|| to.clone());
@@ -52,6 +53,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             end: rows.end,
             rows: rows.summary.rows,
             component: self.source.component().clone(),
+            source: Some(self.source.identity()),
         };
         let logged = !self.sink.carries_offset();
         if logged {
@@ -95,6 +97,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
                 end: batch.end.clone(),
                 component: batch.component.clone(),
                 rows: batch.rows,
+                source: batch.source.clone(),
             };
             if self.checkpoint.claim_entry(&entry).await? {
                 return Ok(());
@@ -114,7 +117,8 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
     }
 
     /// Tells the source. That it can't be told is no failure: the next start tells it again.
-    pub(crate) async fn acknowledge(&self, end: &Offset) -> Result<(), PipelineError> {
+    pub(crate) async fn acknowledge(&mut self, end: &Offset) -> Result<(), PipelineError> {
+        self.claim_location().await?;
         match self.source.commit(end).await {
             Ok(()) => Ok(()),
             Err(e @ SourceError::Host(_)) => Err(e.into()),
@@ -123,5 +127,21 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
                 Ok(())
             }
         }
+    }
+
+    /// Writes down whose the checkpoint location is, once a micro-batch is in the table and before the source saves a
+    /// note of it. A location that is away is no failure: nothing but advice lies there, and the next batch tries again.
+    async fn claim_location(&mut self) -> Result<(), PipelineError> {
+        if self.location_claimed {
+            return Ok(());
+        }
+        match self.checkpoint.claim(&self.owner()).await {
+            Ok(()) => self.location_claimed = true,
+            Err(e @ CheckpointError::Foreign { .. }) => return Err(e.into()),
+            Err(e) => {
+                tracing::warn!(pipeline = %self.options.name, error = %e, "the checkpoint location does not say whose it is");
+            }
+        }
+        Ok(())
     }
 }

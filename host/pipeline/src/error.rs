@@ -96,6 +96,22 @@ pub enum CheckpointError {
         /// Why not.
         reason: String,
     },
+    /// The location is another pipeline's.
+    #[error(
+        "checkpoint location {location:?} belongs to the pipeline {pipeline:?} with the table {table}: each pipeline needs a \
+         location of its own; name another one under [checkpoint], or remove {file} if the location is to be taken over \
+         with its notes"
+    )]
+    Foreign {
+        /// As it was given.
+        location: String,
+        /// The file that says so.
+        file: String,
+        /// The pipeline that it belongs to.
+        pipeline: String,
+        /// That pipeline's table.
+        table: String,
+    },
     /// A file there can't be read or written.
     #[error("checkpoint file {path}: {source}")]
     Store {
@@ -147,6 +163,26 @@ pub enum PipelineError {
         /// What is wrong with its entry.
         state: &'static str,
     },
+    /// The last micro-batch came from another source: this one's rows at that offset are other rows.
+    #[error(
+        "batch {batch} of the pipeline {pipeline:?} in the table was read from another source: {difference}; give this pipeline \
+         another name and checkpoint location to read the source from its beginning, or, if it goes on where the other \
+         one ended, say so with `sandbar reset FILE --to-offset '{}'`",
+        offset.shown()
+    )]
+    OtherSource {
+        /// The pipeline's name.
+        pipeline: String,
+        /// The last committed batch.
+        batch: BatchId,
+        /// What differs, in words.
+        difference: String,
+        /// Where the other source ended.
+        offset: Offset,
+    },
+    /// It was stopped before it knew what was asked.
+    #[error("stopped")]
+    Stopped,
     /// The source breaks the contract.
     #[error("the source breaks its contract: {0}")]
     Contract(String),

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{BatchId, Offset};
+use crate::{BatchId, Offset, SourceIdentity};
 
 /// Which connector produced rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,4 +30,7 @@ pub struct MicroBatch {
     pub rows: u64,
     /// Who read them.
     pub component: ComponentId,
+    /// What was read. Versions before 0.2 did not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceIdentity>,
 }

@@ -15,6 +15,8 @@ use crate::{
 pub struct PipelineOptions {
     /// Names the pipeline in the table.
     pub name: String,
+    /// Names the table in the checkpoint location, spelled in one way only. See [`CheckpointOwner`](crate::CheckpointOwner).
+    pub table: String,
     /// When to look for rows.
     pub trigger: Trigger,
     /// How much one micro-batch may take.
@@ -51,6 +53,8 @@ pub struct Pipeline<S, K> {
     progress: Arc<dyn ProgressSink>,
     pub(crate) stop: StopSignal,
     pub(crate) options: PipelineOptions,
+    /// Whether the checkpoint location says that it is this pipeline's, as far as this run knows.
+    pub(crate) location_claimed: bool,
 }
 
 /// A committed position: everything up to `offset` is in the table.
@@ -60,7 +64,7 @@ pub(crate) struct Position {
 }
 
 /// Why a piece of work ended early.
-enum Interrupt {
+pub(crate) enum Interrupt {
     Stopped,
     Failed(PipelineError),
 }
@@ -90,6 +94,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             progress,
             stop,
             options,
+            location_claimed: false,
         }
     }
 
@@ -126,7 +131,14 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         let mut position = tokio::select! {
             biased;
             () = stop.stopped() => return Err(Interrupt::Stopped),
-            position = self.find_position() => position?,
+            start = self.look_up_start() => {
+                let start = start?;
+                self.report_note(&start);
+                Position {
+                    batch: start.batch,
+                    offset: start.offset,
+                }
+            }
         };
         if position.batch > 0 {
             // The last run may have died between its commit and telling the source.
@@ -144,26 +156,6 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             let took = self.clock.elapsed().saturating_sub(began);
             self.pause(interval.saturating_sub(took)).await?;
         }
-    }
-
-    /// The table tells; only where it holds nothing of this pipeline, the source does.
-    async fn find_position(&mut self) -> Result<Position, Interrupt> {
-        let Some(last) = self.sink.last_committed().await? else {
-            let mut backoff = Backoff::new(self.options.retry);
-            let offset = loop {
-                match self.source.initial_offset().await {
-                    Ok(offset) => break offset,
-                    Err(e) => self.pause_after(&mut backoff, e).await?,
-                }
-            };
-            return Ok(Position { batch: 0, offset });
-        };
-        let batch = last.batch;
-        let offset = match last.end {
-            Some(end) => end,
-            None => self.checkpoint.load_end(batch, last.fingerprint).await?,
-        };
-        Ok(Position { batch, offset })
     }
 
     /// Reads what is there: all of it, or one micro-batch if the trigger says once.
@@ -305,7 +297,11 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         Ok((rows, times))
     }
 
-    async fn pause_after(&self, backoff: &mut Backoff, error: SourceError) -> Result<(), Interrupt> {
+    pub(crate) async fn pause_after(
+        &self,
+        backoff: &mut Backoff,
+        error: SourceError,
+    ) -> Result<(), Interrupt> {
         let (pause, message) = backoff.pause_after(error)?;
         self.progress.retrying(backoff.failures(), pause, &message);
         self.pause(pause).await

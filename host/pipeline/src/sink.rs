@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use arrow_array::RecordBatch;
 
-use crate::{BatchId, ComponentId, MicroBatch, Offset, SinkError};
+use crate::{BatchId, ComponentId, MicroBatch, Offset, SinkError, SourceIdentity};
 
 /// The last micro-batch that the sink holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Committed {
     pub fingerprint: Option<u64>,
     /// Who read it, where the sink knows.
     pub component: Option<ComponentId>,
+    /// What was read, where the sink knows.
+    pub source: Option<SourceIdentity>,
 }
 
 /// What a commit achieved.

@@ -4,7 +4,7 @@ use std::time::Duration;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
-use crate::{ComponentId, Offset, Partition, SourceError};
+use crate::{ComponentId, Offset, Partition, SourceError, SourceIdentity};
 
 /// How much one micro-batch may take. `None` means no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,6 +64,11 @@ pub trait Source: Send + Sync + 'static {
 
     /// Who reads.
     fn component(&self) -> &ComponentId;
+
+    /// What is read, as far as it is not told by the component's name.
+    fn identity(&self) -> SourceIdentity {
+        SourceIdentity::default()
+    }
 
     /// The schema of every row.
     fn schema(&self) -> SchemaRef;

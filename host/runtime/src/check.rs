@@ -1,4 +1,5 @@
 use sandbar_delta::DeltaSink;
+use sandbar_pipeline::Start;
 use serde::Serialize;
 
 use crate::config::PipelineFile;
@@ -45,7 +46,9 @@ impl Host {
             finding: Finding::Ok(message),
         };
         let (table, carries_offset) = check_table(&open).await;
-        Ok(vec![
+        let checkpoint = check_checkpoint(&open, carries_offset).await;
+        let start = table.finding.is_ok() && checkpoint.finding.is_ok();
+        let mut items = vec![
             ok("file", format!("{} is well-formed", file.path().display())),
             ok("component", format!("{} {} ({})", id.name, id.version, id.digest)),
             ok("options", "fit the component's schema".into()),
@@ -53,8 +56,12 @@ impl Host {
             ok("schema", columns.join(", ")),
             check_remote(&open).await,
             table,
-            check_checkpoint(&open, carries_offset).await,
-        ])
+            checkpoint,
+        ];
+        if start {
+            items.push(check_start(&open).await);
+        }
+        Ok(items)
     }
 }
 
@@ -112,6 +119,29 @@ async fn check_table(open: &OpenPipeline) -> (CheckItem, bool) {
     };
     let name = "table";
     (CheckItem { name, finding }, carries_offset)
+}
+
+/// Where the next micro-batch starts, and why not at the beginning.
+async fn check_start(open: &OpenPipeline) -> CheckItem {
+    let finding = match open.find_start().await {
+        Ok(Start {
+            batch: 0,
+            offset,
+            note: Some(note),
+        }) => Finding::Ok(format!(
+            "at {} because of the progress note {note}; remove that file to start from the beginning",
+            offset.shown()
+        )),
+        Ok(Start { batch: 0, offset, .. }) => Finding::Ok(format!("at {}, the beginning", offset.shown())),
+        Ok(Start { batch, offset, .. }) => {
+            Finding::Ok(format!("at {}, after batch {batch} in the table", offset.shown()))
+        }
+        Err(e) => Finding::Failed(e.to_string()),
+    };
+    CheckItem {
+        name: "start",
+        finding,
+    }
 }
 
 async fn check_checkpoint(open: &OpenPipeline, carries_offset: bool) -> CheckItem {

@@ -24,11 +24,14 @@ pub enum RuntimeError {
     },
     /// A component is named that is neither built in nor a file.
     #[error(
-        "there is no built-in component {name:?}; built in: {known}; a file is named with a slash or .wasm, as in \"./{name}.wasm\""
+        "there is no built-in component {name:?}{}; built in: {known}; a file is named with a slash or .wasm, as in \"./{name}.wasm\"",
+        nearest.map_or_else(String::new, |nearest| format!("; did you mean {nearest:?}?"))
     )]
     UnknownComponent {
         /// As it was written.
         name: String,
+        /// The built-in one that is most like it.
+        nearest: Option<&'static str>,
         /// The built-in ones.
         known: String,
     },
@@ -62,9 +65,17 @@ impl RuntimeError {
             Self::Config(_) | Self::UnknownComponent { .. } | Self::ComponentFile { .. } => true,
             Self::Source(e) => matches!(e, SourceError::InvalidOptions(_)),
             Self::Run { source, .. } => {
-                matches!(source, PipelineError::Source(SourceError::InvalidOptions(_)))
+                matches!(
+                    source,
+                    PipelineError::Source(SourceError::InvalidOptions(_))
+                        | PipelineError::OtherSource { .. }
+                        | PipelineError::Checkpoint(CheckpointError::Foreign { .. })
+                )
             }
-            Self::Checkpoint(e) => matches!(e, CheckpointError::Location { .. }),
+            Self::Checkpoint(e) => matches!(
+                e,
+                CheckpointError::Location { .. } | CheckpointError::Foreign { .. }
+            ),
             Self::Sandbox(e) => matches!(e, SandboxError::Policy(_)),
             Self::Sink(_) => false,
         }

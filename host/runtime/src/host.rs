@@ -8,8 +8,9 @@ use sandbar_pipeline::{Clock, SystemClock};
 use sandbar_sandbox::{Compiler, ComponentCache, Connector, Sandbox, digest};
 use tokio::sync::{Mutex, OnceCell};
 
-use crate::config::{LimitsConfig, PipelineFile};
+use crate::config::{LimitsConfig, PipelineFile, nearest};
 use crate::open::OpenPipeline;
+use crate::place::inside_of_table;
 use crate::{Description, RuntimeError};
 
 /// The longest that checking options is waited for.
@@ -84,6 +85,7 @@ impl Host {
             None => sandbar_components::builtin(name)
                 .ok_or_else(|| RuntimeError::UnknownComponent {
                     name: name.to_owned(),
+                    nearest: nearest(name, sandbar_components::builtin_names()),
                     known: sandbar_components::builtin_names().collect::<Vec<_>>().join(", "),
                 })?
                 .into(),
@@ -148,6 +150,10 @@ impl Host {
     pub async fn open(&self, file: &PipelineFile) -> Result<OpenPipeline, RuntimeError> {
         let connector = self.load_for(file).await?;
         let location = file.checkpoint_location();
+        if let Some(fault) = inside_of_table(&file.table_location(), &location) {
+            let help = "write a location of its own, such as \"lake/_checkpoints/my-pipeline\"";
+            return Err(file.error_at("checkpoint.location", fault, Some(help)).into());
+        }
         let checkpoint = crate::location::checkpoint(&location, self.clock.clone())?;
         OpenPipeline::open(file, connector, checkpoint, self.clock.clone()).await
     }

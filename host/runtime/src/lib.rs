@@ -24,6 +24,7 @@ pub mod fuzzing;
 mod host;
 mod location;
 mod open;
+mod place;
 mod preview;
 mod single_writer;
 mod source_options;

@@ -7,6 +7,7 @@ use sandbar_pipeline::{CheckpointError, CheckpointLocation, Clock};
 use url::Url;
 
 use crate::conditional_put::{Denied, Place};
+use crate::place::unreadable_name;
 use crate::volumes::VolumeStore;
 
 /// Beginnings of the environment's names that speak of stores. Others would be taken as well if they were
@@ -47,8 +48,7 @@ impl CheckpointPlace {
             return Ok(self.location.clone());
         };
         let store = place.exclusive(single_writer).await?;
-        let shown = self.location.to_string();
-        Ok(CheckpointLocation::new(store, place.folder.clone(), shown))
+        Ok(self.location.through(store, place.folder.clone()))
     }
 }
 
@@ -64,6 +64,9 @@ impl From<CheckpointLocation> for CheckpointPlace {
 /// Finds a table: a folder of this machine, or `s3://`, `az://`, `gs://` with settings from the environment
 /// (`AWS_*`, `AZURE_*`, `GOOGLE_*`).
 pub(crate) fn table(location: &str) -> Result<TableLocation, String> {
+    if let Some(fault) = unreadable_name(location) {
+        return Err(fault);
+    }
     if !location.contains("://") {
         let url = Url::from_directory_path(Path::new(location))
             .map_err(|()| format!("{location:?} is no absolute path"))?;

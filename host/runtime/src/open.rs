@@ -4,9 +4,9 @@ use std::time::Duration;
 use arrow_schema::SchemaRef;
 use sandbar_delta::{DeltaOptions, DeltaSink, ProgressPlace};
 use sandbar_pipeline::{
-    BatchReport, CheckpointError, CheckpointLocation, Clock, Offset, Pipeline, PipelineError,
-    PipelineOptions, ProgressSink, ReadLimit, RetryPolicy, RunSummary, Sink, SinkError, Source, SourceError,
-    StopSignal, Stopper, Trigger,
+    BatchReport, CheckpointError, CheckpointLocation, CheckpointOwner, Clock, Offset, Pipeline,
+    PipelineError, PipelineOptions, ProgressSink, ReadLimit, RetryPolicy, RunSummary, Sink, SinkError,
+    Source, SourceError, Start, StopSignal, Stopper, Trigger,
 };
 use sandbar_sandbox::{Connector, SandboxSource};
 
@@ -14,6 +14,7 @@ use crate::conditional_put::Denied;
 use crate::config::{PipelineFile, Progress};
 use crate::host::check_options;
 use crate::location::{CheckpointPlace, TableLocation};
+use crate::place::one_spelling;
 use crate::source_options::{open_options, permissions};
 use crate::{RuntimeError, location};
 
@@ -177,6 +178,14 @@ impl OpenPipeline {
         })
     }
 
+    /// Whose the checkpoint location has to be.
+    pub(crate) fn owner(&self) -> CheckpointOwner {
+        CheckpointOwner {
+            pipeline: self.name().to_owned(),
+            table: one_spelling(&self.file.table_location()),
+        }
+    }
+
     pub(crate) fn read_limit(&self) -> ReadLimit {
         ReadLimit {
             max_rows: Some(self.file.config().trigger.max_rows_per_batch),
@@ -190,19 +199,49 @@ impl OpenPipeline {
         progress: Arc<dyn ProgressSink>,
         stop: StopSignal,
     ) -> Result<Pipeline<SandboxSource, DeltaSink>, RuntimeError> {
+        let retry = &self.file.config().retry;
+        let retry = RetryPolicy {
+            attempts: retry.attempts,
+            base: retry.base,
+            max: retry.max,
+        };
+        self.pipeline_with(trigger, retry, progress, stop).await
+    }
+
+    /// Where the next micro-batch would start. Writes nothing.
+    pub(crate) async fn find_start(&self) -> Result<Start, RuntimeError> {
+        let (_stopper, stop) = Stopper::new();
+        let once = RetryPolicy {
+            attempts: 1,
+            ..RetryPolicy::default()
+        };
+        let mut pipeline = self
+            .pipeline_with(Trigger::Once, once, Silent::shared(), stop)
+            .await?;
+        pipeline.find_start().await.map_err(|e| self.failed(e))
+    }
+
+    async fn pipeline_with(
+        &self,
+        trigger: Trigger,
+        retry: RetryPolicy,
+        progress: Arc<dyn ProgressSink>,
+        stop: StopSignal,
+    ) -> Result<Pipeline<SandboxSource, DeltaSink>, RuntimeError> {
         let sink = DeltaSink::open(self.sink_options().await?, &self.source.schema()).await?;
         let checkpoint = self.checkpoint_for(sink.carries_offset()).await?;
         let config = self.file.config();
+        let CheckpointOwner {
+            pipeline: name,
+            table,
+        } = self.owner();
         let options = PipelineOptions {
-            name: config.name.clone(),
+            name,
+            table,
             trigger,
             limit: self.read_limit(),
             parallelism: config.source.limits.parallelism,
-            retry: RetryPolicy {
-                attempts: config.retry.attempts,
-                base: config.retry.base,
-                max: config.retry.max,
-            },
+            retry,
         };
         let (source, clock) = (self.source.clone(), self.clock.clone());
         Ok(Pipeline::new(

@@ -100,7 +100,7 @@ impl Host {
     ) -> Result<Option<Offset>, RuntimeError> {
         let checkpoint = crate::location::checkpoint(&file.checkpoint_location(), self.clock())?;
         match checkpoint.location.load_end(batch, fingerprint).await {
-            Ok(end) => Ok(Some(end)),
+            Ok(entry) => Ok(Some(entry.end)),
             Err(PipelineError::OffsetUnknown { .. }) => Ok(None),
             Err(source) => Err(RuntimeError::Run {
                 name: file.config().name.clone(),
@@ -116,6 +116,8 @@ impl Host {
     ) -> Result<Option<Offset>, RuntimeError> {
         let open = self.open(file).await?;
         status.component = Some(open.connector().id().clone());
+        let location = &open.checkpoint.location;
+        location.admit(&open.owner(), status.batch > 0).await?;
         let start = match &status.offset {
             Some(offset) => offset.clone(),
             None => open.source.initial_offset().await?,

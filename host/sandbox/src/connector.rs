@@ -131,6 +131,17 @@ impl Connector {
         TRACK
     }
 
+    /// The stream that is meant: the named one, or the only one that there is. Empty where that is not known.
+    pub(crate) async fn stream_name(&self, named: &str, options: &serde_json::Value) -> String {
+        if !named.is_empty() {
+            return named.to_owned();
+        }
+        match self.discover(options).await.as_deref() {
+            Ok([only]) => only.name.clone(),
+            _ => String::new(),
+        }
+    }
+
     /// The streams that these options give access to, asked without any grant.
     ///
     /// # Errors

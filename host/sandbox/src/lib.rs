@@ -24,6 +24,7 @@ mod error;
 pub mod fuzzing;
 mod grant;
 mod http_client;
+mod identity;
 mod imports;
 mod instance;
 mod limits;

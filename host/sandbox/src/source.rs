@@ -3,7 +3,7 @@ use std::sync::{Arc, PoisonError};
 use arrow_schema::SchemaRef;
 use sandbar_pipeline::{
     Batch, Batches, CheckpointLocation, ComponentId, Offset, Partition, ReadLimit, Source, SourceError,
-    SourceUsage,
+    SourceIdentity, SourceUsage,
 };
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -12,6 +12,7 @@ use crate::capability::LogBudget;
 use crate::connector::Connector;
 use crate::cpu::thread_time;
 use crate::http_client::HttpClient;
+use crate::identity::identity;
 use crate::instance::{Surroundings, new_store};
 use crate::v0_1::{Handle, Instance};
 use crate::{Credential, Grants, Limits};
@@ -41,6 +42,7 @@ pub struct SandboxSource {
     opener: Arc<Opener>,
     control: Mutex<Option<OpenSource>>,
     schema: SchemaRef,
+    identity: SourceIdentity,
     spent: Spent,
 }
 
@@ -82,6 +84,8 @@ impl SandboxSource {
     ) -> Result<Self, SourceError> {
         let client = HttpClient::new(options.grants, options.credentials, &options.limits)
             .map_err(|e| SourceError::Host(Box::new(e)))?;
+        let stream = connector.stream_name(&options.stream, &options.options).await;
+        let identity = identity(&stream, &options.options, &connector.description().options_schema);
         let opener = Arc::new(Opener {
             connector,
             surroundings: Surroundings {
@@ -102,6 +106,7 @@ impl SandboxSource {
             opener,
             control: Mutex::new(Some(open)),
             schema,
+            identity,
             spent: Spent::default(),
         })
     }
@@ -188,6 +193,10 @@ impl Source for SandboxSource {
 
     fn component(&self) -> &ComponentId {
         self.opener.connector.id()
+    }
+
+    fn identity(&self) -> SourceIdentity {
+        self.identity.clone()
     }
 
     fn schema(&self) -> SchemaRef {

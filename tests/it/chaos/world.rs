@@ -137,6 +137,7 @@ impl World {
         let (_, stop) = Stopper::new();
         let options = PipelineOptions {
             name: "numbers".into(),
+            table: "memory:///t".into(),
             trigger: Trigger::AvailableNow,
             limit: ReadLimit {
                 max_rows: Some(5),

@@ -16,7 +16,7 @@ pub(crate) async fn execute(arguments: FilesArguments) -> Result<(), CliError> {
         failed |= items.iter().any(|item| !item.finding.is_ok());
         let name = &file.config().name;
         if arguments.json {
-            print_json(&json!({ "pipeline": name, "checks": items }));
+            print_json(&json!({ "pipeline": name, "checks": items }))?;
             continue;
         }
         let rows: Vec<_> = items
@@ -26,7 +26,7 @@ pub(crate) async fn execute(arguments: FilesArguments) -> Result<(), CliError> {
                 Finding::Failed(message) => vec!["  FAILED".into(), item.name.into(), message],
             })
             .collect();
-        print(&plain(&format!("{name}\n{}", columns(&rows))));
+        print(&plain(&format!("{name}\n{}", columns(&rows))))?;
     }
     if failed { Err(CliError::Reported) } else { Ok(()) }
 }

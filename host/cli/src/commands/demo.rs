@@ -12,6 +12,7 @@ use crate::output::{count, plural, print};
 use crate::progress::ProgressOutput;
 use crate::signals::stop_on_signals;
 
+const PIPELINE_FILE: &str = "comments.toml";
 /// Comments that appear between the first run and the second.
 const GROWTH: u64 = 7;
 
@@ -23,9 +24,20 @@ pub(crate) async fn execute(arguments: DemoArguments) -> Result<(), CliError> {
         "the folder {} can't be created",
         folder.display()
     )))?;
-    let api = DemoApi::start(DemoApiOptions::default())
-        .await
-        .map_err(failed("the API can't be served on 127.0.0.1".into()))?;
+    let port = earlier_port(folder);
+    let api = DemoApi::start(DemoApiOptions {
+        port: port.unwrap_or(0),
+        ..DemoApiOptions::default()
+    })
+    .await
+    .map_err(failed(match port {
+        Some(port) => format!(
+            "the API of the earlier demo in {} was at 127.0.0.1:{port}, and can't be served there again; choose another \
+             folder with --dir",
+            folder.display()
+        ),
+        None => "the API can't be served on 127.0.0.1".into(),
+    }))?;
     let path = write_pipeline_file(folder, &api, arguments.rows)?;
     let host = super::host()?;
     let file = load(&path)?;
@@ -38,17 +50,17 @@ pub(crate) async fn execute(arguments: DemoArguments) -> Result<(), CliError> {
         "1. An API on this machine serves {} at {}\n",
         plural(api.rows(), "comment", "comments"),
         api.url()
-    ));
+    ))?;
     if before.batch > 0 {
         print(&format!(
             "   The table is there from an earlier demo: {} batches, next at {}\n",
             count(before.batch),
             before.offset.as_ref().map_or_else(String::new, Offset::shown)
-        ));
+        ))?;
     }
 
     let first = run(&host, &file).await?;
-    print(&format!("2. First run:  {}\n", brought(&first)));
+    print(&format!("2. First run:  {}\n", brought(&first)))?;
     if first.stopped {
         return Ok(());
     }
@@ -56,14 +68,15 @@ pub(crate) async fn execute(arguments: DemoArguments) -> Result<(), CliError> {
     print(&format!(
         "3. The API grows by {}\n",
         plural(GROWTH, "comment", "comments")
-    ));
+    ))?;
     let second = run(&host, &file).await?;
-    print(&format!("4. Second run: {}\n", brought(&second)));
+    print(&format!("4. Second run: {}\n", brought(&second)))?;
+    let api_command = format!("sandbar demo-api --port {} --rows {}", api.port(), api.rows());
     api.stop().await;
 
     let rows = host.table_rows(&file, 5).await?.unwrap_or_default();
-    print(&format!("\nSome rows of the table:\n{}\n", preview(&rows)));
-    print(&places(folder, &path));
+    print(&format!("\nSome rows of the table:\n{}\n", preview(&rows)))?;
+    print(&places(folder, &path, &api_command))?;
     Ok(())
 }
 
@@ -76,6 +89,17 @@ async fn run(host: &Host, file: &PipelineFile) -> Result<RunSummary, CliError> {
     let pipeline = Arc::new(host.open(file).await?);
     let sink = progress.sink(&file.config().name);
     Ok(pipeline.run(RunMode::AvailableNow, sink, stop).await?)
+}
+
+/// Where an earlier demo in this folder served its API. A pipeline does not go on with another one.
+fn earlier_port(folder: &Path) -> Option<u16> {
+    let earlier = PipelineFile::load(&folder.join(PIPELINE_FILE)).ok()?;
+    let url = earlier.config().source.options.get("api_url")?.as_str()?;
+    url.strip_prefix("http://127.0.0.1:")?
+        .split('/')
+        .next()?
+        .parse()
+        .ok()
 }
 
 fn brought(summary: &RunSummary) -> String {
@@ -92,12 +116,14 @@ fn brought(summary: &RunSummary) -> String {
 }
 
 fn write_pipeline_file(folder: &Path, api: &DemoApi, rows: u64) -> Result<PathBuf, CliError> {
-    let path = folder.join("comments.toml");
+    let path = folder.join(PIPELINE_FILE);
     // Five batches or so, whatever the size.
     let rows_per_batch = (rows / 5).clamp(10, 100_000);
     let page_size = rows_per_batch.min(1_000);
     let text = format!(
-        r#"# Written by `sandbar demo`. The address is the demo's own and new each time.
+        r#"# Written by `sandbar demo`, whose API is gone with it. To run this file again, serve one at the same address, with at
+# least as many rows as the table has:
+#     sandbar demo-api --port {port} --rows 1000
 name = "comments"
 
 [source]
@@ -121,6 +147,7 @@ location = "_checkpoints/comments"
 [trigger]
 interval = "10s"
 "#,
+        port = api.port(),
         url = api.url(),
         origin = api.origin(),
     );
@@ -158,7 +185,7 @@ fn preview(rows: &[RecordBatch]) -> String {
     crate::output::columns(&lines)
 }
 
-fn places(folder: &Path, file: &Path) -> String {
+fn places(folder: &Path, file: &Path, api_command: &str) -> String {
     let shown = |path: PathBuf| std::path::absolute(&path).unwrap_or(path).display().to_string();
     let rows = [
         vec!["pipeline file".into(), shown(file.to_owned())],
@@ -169,8 +196,8 @@ fn places(folder: &Path, file: &Path) -> String {
         ],
     ];
     format!(
-        "{}\nGo on with:  sandbar status {}\n",
+        "{}\nGo on with:  sandbar status {file}\n             {api_command} &\n             sandbar run {file}\n",
         crate::output::columns(&rows),
-        file.display()
+        file = file.display()
     )
 }

@@ -26,7 +26,7 @@ pub(crate) async fn execute(arguments: DemoApiArguments) -> Result<(), CliError>
     })
     .await
     .map_err(failed)?;
-    print(&format!("{}\n", api.url()));
+    print(&format!("{}\n", api.url()))?;
     stopped().await.map_err(failed)?;
     api.stop().await;
     Ok(())

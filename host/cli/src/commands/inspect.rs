@@ -21,9 +21,9 @@ pub(crate) async fn execute(arguments: InspectArguments) -> Result<(), CliError>
         Err(e) => return Err(RuntimeError::from(e).into()),
     };
     if arguments.json {
-        print_json(&as_json(&connector, streams.as_deref()));
+        print_json(&as_json(&connector, streams.as_deref()))?;
     } else {
-        print(&plain(&as_text(&connector, streams.as_deref())));
+        print(&plain(&as_text(&connector, streams.as_deref())))?;
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use sandbar_runtime::{Compiler, Host, PipelineFile, RuntimeError};
 
 use crate::CliError;
 use crate::args::COMPILE_COMPONENT;
-use crate::output::plain;
+use crate::output::{plain, say};
 
 /// The host of this process. Components are compiled by another process of this program.
 pub(crate) fn host() -> Result<Host, CliError> {
@@ -40,7 +40,7 @@ pub(crate) fn load(path: &Path) -> Result<PipelineFile, CliError> {
 pub(crate) fn show_error(error: CliError) {
     match error {
         CliError::Reported | CliError::ReportedMistake => {}
-        CliError::Runtime(RuntimeError::Config(e)) => eprintln!("{:?}", e.into_report()),
-        other => eprintln!("error: {}", plain(&other.to_string())),
+        CliError::Runtime(RuntimeError::Config(e)) => say(&format!("{:?}", e.into_report())),
+        other => say(&format!("error: {}", plain(&other.to_string()))),
     }
 }

@@ -35,7 +35,7 @@ pub(crate) async fn execute(arguments: PreviewArguments) -> Result<(), CliError>
         }
     }
     let text = String::from_utf8_lossy(&out);
-    print(&fit(&text, arguments.format, std::io::stdout().is_terminal()));
+    print(&fit(&text, arguments.format, std::io::stdout().is_terminal()))?;
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use sandbar_runtime::Offset;
 use crate::CliError;
 use crate::args::ResetArguments;
 use crate::commands::load;
+use crate::output::say;
 
 /// Sets where the next micro-batch starts. Rows that are in the table stay there.
 pub(crate) async fn execute(arguments: ResetArguments) -> Result<(), CliError> {
@@ -13,16 +14,16 @@ pub(crate) async fn execute(arguments: ResetArguments) -> Result<(), CliError> {
     let file = load(&arguments.file)?;
     let name = &file.config().name;
     if !arguments.yes && !confirmed(name, &to)? {
-        eprintln!("nothing was changed");
+        say("nothing was changed");
         return Ok(());
     }
     let report = super::host()?.open(&file).await?.reset(to).await?;
-    eprintln!(
+    say(&format!(
         "{name}: batch {} has no rows and ends at {}, table version {}",
         report.batch,
         report.end.shown(),
         report.table_version
-    );
+    ));
     Ok(())
 }
 
@@ -33,11 +34,11 @@ fn confirmed(name: &str, to: &Offset) -> Result<bool, CliError> {
             "reset asks first, and there is nobody to ask; say --yes".into(),
         ));
     }
-    eprintln!(
+    say(&format!(
         "The next batch of {name:?} will start at {}. Rows before it that are not in the table yet will never\n\
          come; rows behind it that are in the table already will come again. Type yes to go on:",
         to.shown()
-    );
+    ));
     let mut answer = String::new();
     let read = input.lock().read_line(&mut answer);
     read.map_err(|source| CliError::Io {

@@ -9,7 +9,7 @@ use sandbar_runtime::{Host, PipelineFile, ProgressSink, RunMode, RunSummary, Run
 use crate::CliError;
 use crate::args::{ProgressFormat, RunArguments};
 use crate::commands::{load, show_error};
-use crate::output::{plain, plural};
+use crate::output::{plain, plural, say};
 use crate::progress::ProgressOutput;
 use crate::signals::stop_on_signals;
 
@@ -47,7 +47,7 @@ pub(crate) async fn execute(arguments: RunArguments) -> Result<(), CliError> {
             Err(e) => {
                 failed = true;
                 let said = plain(&e.to_string());
-                output.aside(|| eprintln!("error: pipeline {name} ended unexpectedly: {said}"));
+                output.aside(|| say(&format!("error: pipeline {name} ended unexpectedly: {said}")));
             }
         }
     }
@@ -61,13 +61,21 @@ pub(crate) async fn execute(arguments: RunArguments) -> Result<(), CliError> {
 /// All files are read and checked before anything starts.
 fn load_all(paths: &[PathBuf]) -> Result<Vec<PipelineFile>, CliError> {
     let mut names = HashSet::new();
-    let mut files = vec![];
+    let mut files: Vec<PipelineFile> = vec![];
     for path in paths {
         let file = load(path)?;
         let name = &file.config().name;
         if !names.insert(name.clone()) {
             return Err(CliError::Usage(format!(
                 "two of the files name the pipeline {name:?}"
+            )));
+        }
+        if let Some(other) = files.iter().find(|other| file.shares_checkpoint_location(other)) {
+            return Err(CliError::Usage(format!(
+                "{} and {} have one checkpoint location: {}; each pipeline needs a location of its own",
+                other.path().display(),
+                path.display(),
+                file.checkpoint_location()
             )));
         }
         files.push(file);
@@ -96,7 +104,7 @@ async fn open_and_run(
 fn show_failure(name: &str, error: RuntimeError) {
     match error {
         RuntimeError::Config(_) | RuntimeError::Run { .. } => show_error(error.into()),
-        other => eprintln!("error: pipeline {name}: {}", plain(&other.to_string())),
+        other => say(&format!("error: pipeline {name}: {}", plain(&other.to_string()))),
     }
 }
 
@@ -105,7 +113,9 @@ fn show_summary(name: &str, summary: Option<&RunSummary>, format: ProgressFormat
         return;
     }
     let Some(summary) = summary else {
-        eprintln!("{name}: stopped: 0 rows in 0 batches, before it was opened");
+        say(&format!(
+            "{name}: stopped: 0 rows in 0 batches, before it was opened"
+        ));
         return;
     };
     let state = match (summary.stopped, summary.batches) {
@@ -114,11 +124,11 @@ fn show_summary(name: &str, summary: Option<&RunSummary>, format: ProgressFormat
         _ => "",
     };
     let version = summary.table_version.map(|v| format!(", table version {v}"));
-    eprintln!(
+    say(&format!(
         "{name}: {state}{} in {}, next at {}{}",
         plural(summary.rows, "row", "rows"),
         plural(summary.batches, "batch", "batches"),
         summary.offset.shown(),
         version.unwrap_or_default()
-    );
+    ));
 }

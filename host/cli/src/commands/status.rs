@@ -14,9 +14,9 @@ pub(crate) async fn execute(arguments: FilesArguments) -> Result<(), CliError> {
     for path in &arguments.files {
         let status = host.status(&load(path)?, LISTED).await?;
         if arguments.json {
-            print_json(&status);
+            print_json(&status)?;
         } else {
-            print(&plain(&as_text(&status)));
+            print(&plain(&as_text(&status)))?;
         }
     }
     Ok(())

@@ -64,6 +64,12 @@ impl DemoApi {
         format!("{}/comments", self.origin())
     }
 
+    /// The port on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// The address without a path, as grants take it.
     #[must_use]
     pub fn origin(&self) -> String {

@@ -175,11 +175,19 @@ pub fn batch(number: u64) -> MicroBatch {
         end: offset(number),
         rows: 10,
         component: component(),
+        source: Some(source()),
     }
 }
 
 pub fn offset(number: u64) -> Offset {
     Offset::from(json!({ "current": number * 10 }))
+}
+
+pub fn source() -> sandbar_pipeline::SourceIdentity {
+    sandbar_pipeline::SourceIdentity {
+        stream: "comments".to_owned(),
+        options: [("api_url".to_owned(), Some("0123456789abcdef".to_owned()))].into(),
+    }
 }
 
 pub fn component() -> ComponentId {

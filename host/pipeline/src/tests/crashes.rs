@@ -74,6 +74,7 @@ impl Setup {
                     end: world.offset(10),
                     rows: 10,
                     component: component(),
+                    source: None,
                 },
                 ids: (1..=10).collect(),
             });
@@ -100,6 +101,7 @@ async fn claim(world: &World, batch: u64, end: u64) -> bool {
         end: world.offset(end),
         component: component(),
         rows: end,
+        source: None,
     };
     world.checkpoint.claim_entry(&entry).await.unwrap()
 }

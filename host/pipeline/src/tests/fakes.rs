@@ -57,6 +57,7 @@ impl World {
             stopper: Arc::new(stopper),
             options: PipelineOptions {
                 name: "comments".into(),
+                table: "fake:comments".into(),
                 trigger: Trigger::AvailableNow,
                 limit: ReadLimit {
                     max_rows: Some(10),

@@ -62,6 +62,7 @@ async fn what_is_taken_as_an_offset_can_be_read_back_from_the_log() {
             end: offset,
             component: component(),
             rows: 1,
+            source: None,
         };
         assert!(location.claim_entry(&entry).await.unwrap());
         assert!(

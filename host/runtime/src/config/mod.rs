@@ -29,8 +29,10 @@ pub use model::{
 };
 pub use secret::{Secret, SecretError, SecretRef};
 
+use crate::place::{one_spelling, same_folder};
 use error::Mistake;
 use spans::Spans;
+pub(crate) use value::nearest;
 
 /// A pipeline file that was read and found right, as far as the file alone can tell.
 #[derive(Debug, Clone)]
@@ -57,13 +59,14 @@ impl PipelineFile {
         let read = read::read(text, &folder);
         let source = Arc::new(NamedSource::new(path.to_string_lossy(), read.shown));
         match read.outcome {
-            Ok((config, spans)) => Ok(Self {
+            Ok((config, spans)) => Self {
                 config,
                 path: path.to_path_buf(),
                 folder,
                 source,
                 spans,
-            }),
+            }
+            .with_nameable_folder(),
             Err(mistakes) => Err(ConfigError::new(&source, mistakes)),
         }
     }
@@ -92,6 +95,16 @@ impl PipelineFile {
         self.resolve(&self.config.checkpoint.location)
     }
 
+    /// Whether this pipeline and another one keep their notes in one place, however it is spelled.
+    #[must_use]
+    pub fn shares_checkpoint_location(&self, other: &Self) -> bool {
+        let (own, other) = (self.checkpoint_location(), other.checkpoint_location());
+        if own.starts_with("memory:") {
+            return false;
+        }
+        one_spelling(&own) == one_spelling(&other) || same_folder(&own, &other)
+    }
+
     /// The component's file, or nothing where the file names a built-in.
     #[must_use]
     pub fn component_path(&self) -> Option<PathBuf> {
@@ -106,6 +119,31 @@ impl PipelineFile {
         let pointer = format!("/{}", key.replace('.', "/"));
         let mistake = Mistake::new(self.spans.value_or_above(&pointer), message).label("here");
         ConfigError::new(&self.source, vec![mistake.help(help)])
+    }
+
+    /// A location is text, everywhere: where a folder's name is none, another folder would be made.
+    fn with_nameable_folder(self) -> Result<Self, ConfigError> {
+        if self.folder.to_str().is_some() {
+            return Ok(self);
+        }
+        let locations = [
+            ("sink.table", &self.config.sink.table),
+            ("checkpoint.location", &self.config.checkpoint.location),
+        ];
+        let relative = locations
+            .into_iter()
+            .find(|(_, location)| !value::is_url(location) && !Path::new(location).is_absolute());
+        match relative {
+            None => Ok(self),
+            Some((key, _)) => Err(self.error_at(
+                key,
+                &format!(
+                    "`{key}` is relative to the file's folder, whose name is not UTF-8: {}",
+                    self.folder.display()
+                ),
+                Some("write an absolute path, or rename the folder"),
+            )),
+        }
     }
 
     fn resolve(&self, location: &str) -> String {

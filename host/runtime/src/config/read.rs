@@ -66,7 +66,7 @@ fn pipeline(mut root: Section<'_>, folder: &Path, mistakes: &Mistakes) -> Option
     let location = checkpoint.required(
         "location",
         "location = \"lake/_checkpoints/my-pipeline\"",
-        value::string,
+        value::location,
     );
     if location.is_some() && location.as_deref() == sink.as_ref().map(|sink| sink.table.as_str()) {
         let remedy = "write a location of its own, such as \"lake/_checkpoints/my-pipeline\"";
@@ -169,7 +169,7 @@ fn limits(mut section: Section<'_>) -> LimitsConfig {
 }
 
 fn sink(mut section: Section<'_>) -> Option<SinkConfig> {
-    let table = section.required("table", "table = \"lake/my-table\"", value::string);
+    let table = section.required("table", "table = \"lake/my-table\"", value::location);
     let partition_by = section.list("partition_by", value::string);
     let ingested_at = section.read("ingested_at", value::string);
     let progress = section.read("progress", progress).unwrap_or_default();

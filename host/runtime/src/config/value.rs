@@ -254,13 +254,51 @@ pub(super) fn header(value: &DeValue<'_>) -> Result<String, Refusal> {
     Ok(name)
 }
 
+/// A table's or checkpoint location: a path, or a URL. What a shell or another program would replace is not replaced
+/// here, and a folder of that very name is not what anybody wants.
+pub(super) fn location(value: &DeValue<'_>) -> Result<String, Refusal> {
+    let text = text(value)?;
+    let refuse = |fault: String, remedy: &str| Err(Refusal::new(fault, remedy));
+    let variable =
+        |rest: &str| rest.starts_with(|c: char| c == '{' || c == '(' || c == '_' || c.is_ascii_alphabetic());
+    if text.split('/').next().is_some_and(|first| first.starts_with('~')) {
+        return refuse(
+            format!("begins with `~`, which stands for no folder here: {text:?}"),
+            "write the whole path, or one relative to this file",
+        );
+    }
+    if text.match_indices('$').any(|(at, _)| variable(&text[at + 1..])) {
+        return refuse(
+            format!("names a variable, and none is replaced here: {text:?}"),
+            "write the path itself; `${env:...}` is for credentials",
+        );
+    }
+    let scheme = text.split_once(":/").filter(|(scheme, _)| {
+        scheme.len() > 1
+            && scheme
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"+.-".contains(&b))
+    });
+    match scheme {
+        Some((scheme, rest)) if !is_url(text) => refuse(
+            format!("is neither a URL nor a path: {text:?}"),
+            match scheme {
+                "file" => "write \"file:///path\", or the path alone",
+                _ if rest.is_empty() => "write a path, or a URL with a bucket or host",
+                _ => "write two slashes after the colon of a URL, such as \"s3://bucket/path\"",
+            },
+        ),
+        _ => Ok(text.to_owned()),
+    }
+}
+
 /// Whether a location is a URL, which is never relative to the file.
 pub(super) fn is_url(location: &str) -> bool {
     location.contains("://") || location.starts_with("dbfs:/")
 }
 
 /// The known word that is most like `word`, unless none is like it.
-pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase().replace('-', "_");
     let likeness = |known: &'a str| (strsim::jaro_winkler(&word, known), known);
     let best = known.map(likeness).max_by(|one, other| one.0.total_cmp(&other.0));

@@ -75,6 +75,7 @@ impl Sink for FakeSink {
                 end: self.carries_offset.then(|| landed.batch.end.clone()),
                 fingerprint: (!self.carries_offset).then(|| landed.batch.end.fingerprint()),
                 component: self.carries_offset.then(|| landed.batch.component.clone()),
+                source: landed.batch.source.clone().filter(|_| self.carries_offset),
             });
             (table.last_batch(), last)
         };

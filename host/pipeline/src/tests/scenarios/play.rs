@@ -102,6 +102,7 @@ impl<'a> Play<'a> {
                     end: self.world.offset(end),
                     component: component(),
                     rows: end,
+                    source: None,
                 };
                 if !self.world.checkpoint.claim_entry(&entry).await.unwrap() {
                     return Err(line.error("expected a free number, found that it is taken"));
