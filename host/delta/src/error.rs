@@ -22,6 +22,10 @@ pub(crate) fn plain(error: KernelError) -> KernelError {
 pub(crate) fn kernel_error(context: impl Into<String>, error: KernelError) -> SinkError {
     let context = context.into();
     match plain(error) {
+        KernelError::MaxCatalogVersion(_) => SinkError::Schema(format!(
+            "{context}: a catalog manages its commits (the feature catalogManaged), and this program commits to the \
+                 table's folder only; choose a table without that feature"
+        )),
         e @ (KernelError::Schema(_)
         | KernelError::Unsupported(_)
         | KernelError::InvalidProtocol(_)

@@ -51,6 +51,18 @@ pub(crate) struct DataFile {
     bytes: u64,
 }
 
+/// The longest name of a folder that file systems take, and the longest key that object stores do, in bytes.
+const MAX_NAME: usize = 255;
+const MAX_KEY: usize = 1024;
+
+/// Whether a store would refuse the path because a partition's value is long. The folder is only a habit: readers know
+/// a file's partition from the log, so the file may lie anywhere in the table's folder.
+///
+/// Source: the Delta protocol, "Data Files".
+fn is_too_long(path: &Path) -> bool {
+    path.as_ref().len() > MAX_KEY || path.parts().any(|part| part.as_ref().len() > MAX_NAME)
+}
+
 /// A data file that is in the store.
 pub(crate) struct FinishedFile {
     /// What the kernel needs to add it to the log: one row.
@@ -79,8 +91,15 @@ impl DataFile {
             .map_err(|e| failed(KernelError::from(e)))?;
         let schema = Arc::new(schema);
         let name = format!("{}.zstd.parquet", Uuid::new_v4());
-        let url = context.write_dir().join(&name).map_err(|e| failed(e.into()))?;
-        let path = Path::from_url_path(url.path()).map_err(|e| failed(e.into()))?;
+        let at = |folder: &Url| -> Result<(Url, Path), KernelError> {
+            let url = folder.join(&name)?;
+            let path = Path::from_url_path(url.path())?;
+            Ok((url, path))
+        };
+        let (url, path) = match at(&context.write_dir()).map_err(failed)? {
+            (_, path) if is_too_long(&path) => at(&table.root).map_err(failed)?,
+            fits => fits,
+        };
         Ok(Self {
             out: BufWriter::with_capacity(Arc::clone(&table.store), path, PART_BYTES)
                 .with_max_concurrency(PARTS_IN_FLIGHT),

@@ -97,11 +97,24 @@ impl Plan {
         let logical = configuration.logical_schema();
         let stamp = options.ingested_at.as_deref();
         let projection = Projection::new(source, &logical, partition_by, stamp).map_err(refused)?;
-        let write_state = Arc::clone(snapshot)
+        let failed = |e| kernel_error(format!("can't write to the table {}", table.root), e);
+        let mut transaction = Arc::clone(snapshot)
             .update_table(UpdateTableOperation::StreamingUpdate, ENGINE_INFO, true)
             .build(table.engine.as_ref(), committer())
-            .and_then(|transaction| transaction.write_state())
-            .map_err(|e| kernel_error(format!("can't write to the table {}", table.root), e))?;
+            .map_err(failed)?;
+        let defaults = transaction.top_level_column_defaults().map_err(failed)?;
+        if let Some(column) = projection
+            .left_out()
+            .find(|column| defaults.contains_key(*column))
+        {
+            return Err(refused(format!(
+                "its column {column:?} has a default value, which this program does not fill in, and the source has no \
+                 such column; drop the default (ALTER TABLE ... ALTER COLUMN {column} DROP DEFAULT), or send the column"
+            )));
+        }
+        // Every column with a default is written.
+        transaction.ack_column_defaults();
+        let write_state = transaction.write_state().map_err(failed)?;
         Ok(Self {
             root: table.root.clone(),
             write_state: OnceLock::from(write_state),

@@ -31,6 +31,13 @@ enum Origin {
 }
 
 impl Projection {
+    /// The table's columns that the source does not have.
+    pub(crate) fn left_out(&self) -> impl Iterator<Item = &str> {
+        let columns = self.data.iter().chain(&self.partition);
+        let left_out = columns.filter(|column| matches!(column.origin, Origin::Null));
+        left_out.map(|column| column.name.as_str())
+    }
+
     /// Compares a source with a table's logical schema.
     ///
     /// # Errors

@@ -65,6 +65,66 @@ async fn progress_survives_a_forgotten_transaction() {
     assert_eq!((last.batch, last.end), (2, None));
 }
 
+/// A table whose columns have these default values.
+fn with_defaults(columns: &[(&str, &str, &str)]) -> Vec<serde_json::Value> {
+    let fields = columns.iter().map(|(name, kind, default)| {
+        json!({"name": name, "type": kind, "nullable": true, "metadata": {"CURRENT_DEFAULT": default}})
+    });
+    let schema = json!({"type": "struct", "fields": fields.collect::<Vec<_>>()});
+    let mut actions = foreign_table(&["allowColumnDefaults"], json!({}));
+    actions[1]["metaData"]["schemaString"] = schema.to_string().into();
+    actions
+}
+
+#[tokio::test]
+async fn a_default_value_is_no_hindrance_where_the_source_has_the_column() {
+    let lake = Lake::new();
+    lake.write_log(
+        0,
+        &with_defaults(&[("id", "integer", "7"), ("name", "string", "'x'")]),
+    );
+    let mut sink = lake.open().await;
+    append(&mut sink, 1).await.unwrap();
+    assert_eq!(lake.ids().await.len(), 10);
+
+    let lake = Lake::new();
+    let columns = [
+        ("id", "integer", "7"),
+        ("name", "string", "'x'"),
+        ("state", "string", "'new'"),
+    ];
+    lake.write_log(0, &with_defaults(&columns));
+    let said = DeltaSink::check(lake.options(), &comments())
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        said.contains("\"state\"") && said.contains("DROP DEFAULT"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn a_table_of_a_catalog_is_refused_in_words_of_its_own() {
+    let lake = Lake::new();
+    let mut actions = foreign_table(
+        &["catalogManaged", "inCommitTimestamp"],
+        json!({"delta.enableInCommitTimestamps": "true"}),
+    );
+    actions[0]["protocol"]["readerFeatures"] = json!(["catalogManaged"]);
+    actions.rotate_right(1);
+    actions[0]["commitInfo"]["inCommitTimestamp"] = json!(1);
+    lake.write_log(0, &actions);
+    let said = DeltaSink::check(lake.options(), &comments())
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        said.contains("catalog manages its commits") && !said.contains("with_max"),
+        "{said}"
+    );
+}
+
 #[tokio::test]
 async fn a_table_that_forgets_transactions_is_refused() {
     let lake = Lake::new();

@@ -56,6 +56,33 @@ async fn rows_go_into_folders_by_value() {
 }
 
 #[tokio::test]
+async fn a_value_that_is_too_long_for_a_folder_is_written_all_the_same() {
+    let lake = Lake::new();
+    let mut options = lake.options();
+    options.partition_by = vec!["kind".to_owned()];
+    let mut sink = DeltaSink::open(options, &events()).await.unwrap();
+    // Each letter of the last one takes three bytes in a folder's name, and more in an escaped one.
+    let long = [
+        "x".repeat(250),
+        "x".repeat(251),
+        "y".repeat(3000),
+        "/".repeat(90),
+        "ä".repeat(100),
+    ];
+    let kinds: Vec<_> = long.iter().map(|kind| Some(kind.as_str())).collect();
+    let (staged, summary) = stage(&mut sink, rows(&kinds)).await;
+    assert_eq!((summary.rows, summary.files), (5, 5));
+    let _ = sink.commit(Some(staged), &batch(1)).await.unwrap();
+    let mut found = vec![];
+    for rows in lake.rows().await {
+        let kinds = rows.column_by_name("kind").unwrap().as_string::<i32>();
+        found.extend(kinds.iter().flatten().map(str::to_owned));
+    }
+    found.sort_by_key(|kind| long.iter().position(|wanted| wanted == kind));
+    assert_eq!(found, long);
+}
+
+#[tokio::test]
 async fn many_partitions_keep_few_files_open() {
     let lake = Lake::new();
     let mut options = lake.options();
