@@ -65,6 +65,41 @@ pub enum SinkError {
     /// What the table says of this pipeline can't be understood.
     #[error("the table's record of this pipeline is damaged: {0}")]
     Damaged(String),
+    /// The table is not the one any more that the pipeline was writing: it was removed, replaced or cut back while
+    /// the pipeline ran. Nothing was committed.
+    #[error("the table {table} {what}")]
+    TableChanged {
+        /// Where the table lies.
+        table: String,
+        /// What happened to it, and what to do.
+        what: String,
+    },
+    /// Another writer turned the table back (RESTORE): rows of committed micro-batches are out of it, though it
+    /// still names these as committed. Nothing was committed since.
+    #[error(
+        "the table {table} was turned back by another writer ({operation}, version {version}): the rows of {} are no \
+         longer in it; `sandbar reset --to-offset '{}'` reads them again, `sandbar reset --to-offset '{}'` goes on \
+         without them",
+        batches(*first, *last),
+        start.shown(),
+        end.shown()
+    )]
+    RolledBack {
+        /// Where the table lies.
+        table: String,
+        /// What the other writer calls what it did.
+        operation: String,
+        /// The table's version that did it.
+        version: u64,
+        /// The first micro-batch whose rows are out.
+        first: BatchId,
+        /// The last one.
+        last: BatchId,
+        /// The offset before the first of these rows.
+        start: Offset,
+        /// The offset behind the last of them.
+        end: Offset,
+    },
     /// The table or its store failed. Nothing was committed.
     #[error("{context}: {source}")]
     Store {
@@ -74,6 +109,13 @@ pub enum SinkError {
         #[source]
         source: Cause,
     },
+}
+
+fn batches(first: BatchId, last: BatchId) -> String {
+    match first == last {
+        true => format!("batch {first}"),
+        false => format!("batches {first} to {last}"),
+    }
 }
 
 /// What went wrong with the checkpoint location.

@@ -65,6 +65,16 @@ pub trait Sink: Send {
     /// The table can't be read, or what it says of this pipeline is damaged.
     fn last_committed(&mut self) -> impl Future<Output = Result<Option<Committed>, SinkError>> + Send;
 
+    /// Finds out whether the rows of what [`Sink::last_committed`] told last are still there, as far as that can be
+    /// known from what was done to the table since. To be asked at a start: what happens later, a commit notices.
+    ///
+    /// # Errors
+    /// [`SinkError::RolledBack`] when another writer turned the table back. It stays so until a micro-batch is
+    /// committed by someone who knows: [`Pipeline::reset`](crate::Pipeline::reset) does not ask.
+    fn verify(&mut self) -> impl Future<Output = Result<(), SinkError>> + Send {
+        std::future::ready(Ok(()))
+    }
+
     /// Begins to write rows. Nothing of it is visible before [`Sink::commit`].
     ///
     /// # Errors
@@ -77,7 +87,8 @@ pub trait Sink: Send {
     ///
     /// # Errors
     /// [`SinkError::Superseded`] when another runner committed since [`Sink::last_committed`] or this sink's
-    /// own last commit, with nothing of ours visible. On [`SinkError::Unknown`] the caller has to ask [`Sink::last_committed`] before it goes on.
+    /// own last commit, [`SinkError::TableChanged`] when the table that it told is gone or another one, and
+    /// [`SinkError::RolledBack`] when someone turned it back, with nothing of ours visible. On [`SinkError::Unknown`] the caller has to ask [`Sink::last_committed`] before it goes on.
     /// Every other error means that nothing was committed.
     fn commit(
         &mut self,

@@ -49,6 +49,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
                 note,
             });
         };
+        self.sink.verify().await?;
         let batch = last.batch;
         let (offset, source, component) = match last.end {
             Some(end) => (end, last.source, last.component),

@@ -173,6 +173,10 @@ impl World {
         lock(&self.table)
     }
 
+    pub(crate) fn shared_table(&self) -> Arc<std::sync::Mutex<Table>> {
+        self.table.clone()
+    }
+
     pub(crate) fn at_call(&self, call: Call, steps: impl IntoIterator<Item = Step<SourceError>>) {
         self.remote().script.add(call, steps);
     }

@@ -17,4 +17,5 @@ mod seed_flaws;
 mod sizes;
 mod start;
 mod stops;
+mod strangers;
 mod triggers;

@@ -14,14 +14,17 @@
 //! start B pause before=commit 1                           stands still, until `resume B`, with all that can follow
 //! start A version=0.2.0 per-batch=5 trigger=once        another version of the component; smaller batches, one
 //! expect A done at 25                                   or: stopped at 10, superseded, offset unknown,
-//!                                                       commit unknown, unavailable, failed, paused, crashed. An
-//!                                                       error that no line expects is wrong
+//!                                                       commit unknown, table changed, rolled back, unavailable,
+//!                                                       failed, paused, crashed. An error that no line expects is
+//!                                                       wrong
 //! message A another runner                              a part of what A's error says
 //!
 //! grow 7                                                the remote has more rows
 //! lose checkpoint                                       all that lies in the checkpoint location
 //! copy checkpoint                                       keeps a copy of it, for `restore checkpoint`
 //! lose entries 2                                        the offset log's entries from number 2 on
+//! remove table                                          it is gone, or another one is in its place
+//! restore table 1                                       another writer's RESTORE: the first micro-batch's rows stay
 //! claim 2 at=17                                         somebody's entry in the offset log, never committed
 //! reset 20                                              the operator's `sandbar reset --to-offset`; `expect reset ...`
 //!
@@ -33,10 +36,10 @@
 //! offset log 1 2 3                                      the numbers taken in the offset log
 //! ```
 //!
-//! Steps in their order: ask (the table), load (the offset log's entry), initial, look (for all that exists),
+//! Steps in their order: ask (the table), verify (that its rows are still there), load (the offset log's entry), initial, look (for all that exists),
 //! plan, partitions, read, next, stage, write, finish, claim (an entry of the offset log), commit, prune,
 //! acknowledge, note. Behind a step stands the micro-batch of that process in which it happens. If nothing is
-//! said it is the first one, or 0 for what comes before it: ask, load, initial, look. `acknowledge 0` is the one
+//! said it is the first one, or 0 for what comes before it: ask, verify, load, initial, look. `acknowledge 0` is the one
 //! that a start repeats. A fate meets the first call of its step there; a claim that finds its number taken is a
 //! call too.
 

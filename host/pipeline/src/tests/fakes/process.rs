@@ -12,6 +12,7 @@ use crate::{SinkError, SourceError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Point {
     LastCommitted,
+    Verify,
     LoadEntry,
     InitialOffset,
     LoadNote,

@@ -22,6 +22,12 @@ pub(crate) struct Table {
     pub(crate) script: Script<SinkCall, SinkError>,
     /// Stages ever begun.
     pub(crate) stages: usize,
+    /// Counts the tables that were at this place.
+    pub(crate) id: u64,
+    /// How often it was turned back.
+    pub(crate) turns: u64,
+    /// The micro-batches whose rows the last turn took.
+    pub(crate) turned: Vec<MicroBatch>,
 }
 
 pub(crate) struct Landed {
@@ -36,8 +42,8 @@ pub(crate) struct FakeSink {
     pub(crate) journal: Shared<Vec<String>>,
     pub(crate) process: Process,
     pub(crate) carries_offset: bool,
-    /// The last batch as this sink knows it.
-    pub(crate) known: Option<BatchId>,
+    /// The last batch, the table and its turns as this sink knows them.
+    pub(crate) known: Option<(BatchId, u64, u64)>,
 }
 
 pub(crate) struct FakeStage {
@@ -48,7 +54,47 @@ pub(crate) struct FakeStage {
 
 impl Table {
     pub(crate) fn last_batch(&self) -> BatchId {
-        self.batches.last().map_or(0, |landed| landed.batch.batch)
+        self.last().map_or(0, |last| last.batch)
+    }
+
+    /// What its transaction and its metadata name: a turn does not take it.
+    fn last(&self) -> Option<&MicroBatch> {
+        let landed = self.batches.last().map(|landed| &landed.batch);
+        let turned = self.turned.last();
+        landed.into_iter().chain(turned).max_by_key(|last| last.batch)
+    }
+
+    /// Nothing is left of it, or another table is in its place.
+    pub(crate) fn remove(&mut self) {
+        self.batches.clear();
+        self.turned.clear();
+        self.id += 1;
+    }
+
+    /// Another writer's RESTORE takes the rows of all micro-batches but the first `kept`.
+    pub(crate) fn turn_back(&mut self, kept: usize) {
+        if self.batches.len() > kept {
+            let taken = self.batches.drain(kept..);
+            self.turned = taken.map(|landed| landed.batch).collect();
+            self.turns += 1;
+        }
+    }
+
+    fn rolled_back(&self) -> Option<SinkError> {
+        let (first, last) = (self.turned.first()?, self.turned.last()?);
+        let decided = self
+            .batches
+            .last()
+            .is_some_and(|landed| landed.batch.batch > last.batch);
+        (!decided).then(|| SinkError::RolledBack {
+            table: "fake".into(),
+            operation: "RESTORE".into(),
+            version: 0,
+            first: first.batch,
+            last: last.batch,
+            start: first.start.clone(),
+            end: last.end.clone(),
+        })
     }
 }
 
@@ -70,18 +116,25 @@ impl Sink for FakeSink {
         .await?;
         let (number, last) = {
             let table = lock(&self.table);
-            let last = table.batches.last().map(|landed| Committed {
-                batch: landed.batch.batch,
-                end: self.carries_offset.then(|| landed.batch.end.clone()),
-                fingerprint: (!self.carries_offset).then(|| landed.batch.end.fingerprint()),
-                component: self.carries_offset.then(|| landed.batch.component.clone()),
-                source: landed.batch.source.clone().filter(|_| self.carries_offset),
+            let last = table.last().map(|batch| Committed {
+                batch: batch.batch,
+                end: self.carries_offset.then(|| batch.end.clone()),
+                fingerprint: (!self.carries_offset).then(|| batch.end.fingerprint()),
+                component: self.carries_offset.then(|| batch.component.clone()),
+                source: batch.source.clone().filter(|_| self.carries_offset),
             });
-            (table.last_batch(), last)
+            ((table.last_batch(), table.id, table.turns), last)
         };
         begun.end().await?;
         self.known = Some(number);
         Ok(last)
+    }
+
+    async fn verify(&mut self) -> Result<(), SinkError> {
+        let begun = self.process.begin(Point::Verify).await?;
+        let turned = lock(&self.table).rolled_back();
+        begun.end().await?;
+        turned.map_or(Ok(()), Err)
     }
 
     async fn stage(&mut self) -> Result<FakeStage, SinkError> {
@@ -108,6 +161,16 @@ impl Sink for FakeSink {
         let known = self.known.take().expect("last_committed comes first");
         let version = {
             let mut table = lock(&self.table);
+            let (known, id, turns) = known;
+            if table.id != id {
+                return Err(SinkError::TableChanged {
+                    table: "fake".into(),
+                    what: "was removed".into(),
+                });
+            }
+            if table.turns != turns {
+                return Err(table.rolled_back().expect("nothing was committed since"));
+            }
             let last = table.last_batch();
             if last != known {
                 return Err(SinkError::Superseded {
@@ -128,7 +191,7 @@ impl Sink for FakeSink {
         if let Some(e) = after {
             return Err(e);
         }
-        self.known = Some(batch.batch);
+        self.known = Some((batch.batch, known.1, known.2));
         Ok(CommitReceipt {
             table_version: version,
         })

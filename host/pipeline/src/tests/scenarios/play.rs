@@ -92,6 +92,8 @@ impl<'a> Play<'a> {
                 Some(copy) => files.restore_from(copy).await,
                 None => return Err(line.error("there is no copy")),
             },
+            "remove table" => self.world.table().remove(),
+            "restore table" => self.world.table().turn_back(line.number(line.rest)? as usize),
             "lose entries" => files.lose_entries_from(line.number(line.rest)?).await,
             "claim" => {
                 let (batch, end) = line.who();
@@ -248,6 +250,8 @@ fn ended(result: Result<RunSummary, PipelineError>) -> End {
     let outcome = match &error {
         PipelineError::Sink(SinkError::Superseded { .. }) => "superseded",
         PipelineError::Sink(SinkError::Unknown { .. }) => "commit unknown",
+        PipelineError::Sink(SinkError::TableChanged { .. }) => "table changed",
+        PipelineError::Sink(SinkError::RolledBack { .. }) => "rolled back",
         PipelineError::OffsetUnknown { .. } => "offset unknown",
         PipelineError::Source(SourceError::Unavailable { .. }) => "unavailable",
         _ => "failed",

@@ -3,8 +3,9 @@
 use crate::tests::fakes::{At, Fate, Files, Point, Side, World};
 use crate::{ComponentId, Trigger};
 
-const STEPS: [(&str, Point, usize); 16] = [
+const STEPS: [(&str, Point, usize); 17] = [
     ("ask", Point::LastCommitted, 0),
+    ("verify", Point::Verify, 0),
     ("load", Point::LoadEntry, 0),
     ("initial", Point::InitialOffset, 0),
     ("look", Point::Look, 0),
@@ -56,6 +57,8 @@ impl<'a> Scenario<'a> {
                 "copy checkpoint",
                 "restore checkpoint",
                 "lose entries",
+                "remove table",
+                "restore table",
             ];
             let long = two.iter().find(|word| line.starts_with(**word));
             let end = long.map_or_else(|| line.find(' ').unwrap_or(line.len()), |word| word.len());
