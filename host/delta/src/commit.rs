@@ -4,10 +4,13 @@ use std::time::Duration;
 use delta_kernel::engine::arrow_data::ArrowEngineData;
 use delta_kernel::transaction::{CommitResult, UpdateTableOperation};
 use delta_kernel::{KernelError, SnapshotRef};
+use object_store::path::Path;
 use sandbar_pipeline::{BatchId, MicroBatch, SinkError};
 
 use crate::engine::{ENGINE_INFO, Table, committer};
 use crate::error::{kernel_error, store_error};
+use crate::footing::{Footing, discard, find_staged, withdraw};
+use crate::log::read_commits;
 use crate::plan::{Plan, already_exists};
 use crate::stage::DeltaStaged;
 use crate::txn::{Note, Progress, app_id, domain, end_id, has_domain_metadata, last_committed, to_json};
@@ -34,6 +37,15 @@ pub(crate) struct Commit {
     note: String,
     /// `<sink>/<number>`: names this process, and this commit of it.
     pub(crate) run: String,
+}
+
+/// The table as it was after a sink's last look or commit.
+#[derive(Default)]
+pub(crate) struct Known {
+    /// `None` while the table does not exist.
+    pub(crate) snapshot: Option<SnapshotRef>,
+    /// `None` where there is no snapshot, or nothing was asked for since the table appeared.
+    pub(crate) footing: Option<Footing>,
 }
 
 /// How one attempt ended, as far as it is known.
@@ -95,63 +107,156 @@ impl Commit {
         })
     }
 
-    /// Commits, or finds out why not. `snapshot` is the table as far as it is known; it is kept up to date
-    /// whatever the outcome.
-    pub(crate) async fn run(
-        self,
-        table: &Table,
-        snapshot: &mut Option<SnapshotRef>,
-    ) -> Result<Done, SinkError> {
-        let commit = Arc::new(self);
-        let mut since = snapshot.as_ref().map_or(0, |s| s.version() + 1);
+    /// Commits, or finds out why not. `known` is the table as far as it is known; it is kept up to date whatever the
+    /// outcome.
+    pub(crate) async fn run(self, table: &Table, known: &mut Known) -> Result<Done, SinkError> {
+        Arc::new(self).attempts(table, known).await
+    }
+
+    async fn attempts(self: &Arc<Self>, table: &Table, known: &mut Known) -> Result<Done, SinkError> {
+        let mut since = known.snapshot.as_ref().map_or(0, |s| s.version() + 1);
         for attempt in 0..MAX_ATTEMPTS {
+            if let Err(e) = self.stand(table, known).await {
+                return Err(self.give_up(table, e).await);
+            }
             let (last, tried) = {
-                let (commit, base) = (Arc::clone(&commit), snapshot.clone());
+                let (commit, base) = (Arc::clone(self), known.snapshot.clone());
                 let attempt = table.run(move |table| commit.check_and_try(table, base)).await;
                 attempt.unwrap_or_else(|broken| Ok((0, Some(Attempt::Failed(broken)))))
             }?;
             let failure = match (last, tried) {
                 (_, Some(Attempt::Committed(version, after))) => {
-                    *snapshot = after.clone().or(snapshot.take());
-                    return Ok(Done {
-                        version,
-                        snapshot: after,
-                    });
+                    return self.landed(table, known, version, after).await;
                 }
                 (_, Some(Attempt::Conflict)) => None,
                 (_, Some(Attempt::Failed(e))) => Some(e),
-                (last, None) => return Err(commit.refuse(last)),
+                (last, None) => return Err(self.give_up(table, self.refuse(table, last)).await),
             };
             if failure.is_none() {
                 let pause = Duration::from_millis(2 * u64::from(attempt.min(25)));
                 table.clock.sleep(pause).await;
             }
-            match commit.look(table, snapshot, since).await {
+            match self.look(table, known, since).await {
                 Ok(Some(version)) => {
                     return Ok(Done {
                         version,
-                        snapshot: snapshot.clone(),
+                        snapshot: known.snapshot.clone(),
                     });
                 }
                 Ok(None) => {}
                 Err(e @ (SinkError::Superseded { .. } | SinkError::Unknown { .. })) => return Err(e),
+                Err(e @ SinkError::TableChanged { .. }) => {
+                    let landed = failure.is_some() && self.is_at(table, since).await;
+                    return Err(match landed {
+                        true => self.take_back(table, since, e).await,
+                        false => self.give_up(table, e).await,
+                    });
+                }
                 Err(hidden) => {
-                    tracing::warn!(batch = commit.batch, error = ?failure, "a commit failed, and so did the look for it");
+                    tracing::warn!(batch = self.batch, error = ?failure, "a commit failed, and so did the look for it");
                     return Err(SinkError::Unknown {
-                        batch: commit.batch,
+                        batch: self.batch,
                         source: Box::new(hidden),
                     });
                 }
             }
-            since = snapshot.as_ref().map_or(0, |s| s.version() + 1);
+            since = known.snapshot.as_ref().map_or(0, |s| s.version() + 1);
             if let Some(error) = failure {
                 return Err(error);
             }
         }
         Err(store_error(
-            commit.failed(table),
+            self.failed(table),
             format!("other writers were faster {MAX_ATTEMPTS} times"),
         ))
+    }
+
+    /// Makes sure that the table is still the one that the commit builds on.
+    async fn stand(&self, table: &Table, known: &mut Known) -> Result<(), SinkError> {
+        let Some(snapshot) = known.snapshot.clone() else {
+            // There is nothing yet but what was staged.
+            return find_staged(table, self.files()).await;
+        };
+        let footing = match &mut known.footing {
+            Some(footing) => footing,
+            None => {
+                find_staged(table, self.files()).await?;
+                known.footing.insert(Footing::learn(table, &snapshot).await?)
+            }
+        };
+        let now = footing
+            .stand(table, Arc::clone(&snapshot), &self.pipeline)
+            .await?;
+        if !Arc::ptr_eq(&now, &snapshot) {
+            // It was away, or was put back: so its files may be gone.
+            find_staged(table, self.files()).await?;
+            known.snapshot = Some(now);
+        }
+        Ok(())
+    }
+
+    /// The commit is in the log. Whether that is still a log is what is left to be known.
+    async fn landed(
+        &self,
+        table: &Table,
+        known: &mut Known,
+        version: u64,
+        after: Option<SnapshotRef>,
+    ) -> Result<Done, SinkError> {
+        let whole = match &mut known.footing {
+            Some(footing) => footing.bears(table, version).await,
+            // A new table is as whole as its files are.
+            None => find_staged(table, self.files()).await,
+        };
+        if let Err(e @ SinkError::TableChanged { .. }) = whole {
+            return Err(self.take_back(table, version, e).await);
+        }
+        if let Some(after) = &after
+            && let Ok(footing) = Footing::after_commit(known.footing.as_ref(), table, after).await
+        {
+            known.footing = Some(footing);
+        }
+        known.snapshot = after.clone().or(known.snapshot.take());
+        Ok(Done {
+            version,
+            snapshot: after,
+        })
+    }
+
+    /// Takes the log entry back that was put where no table is any more, with its data files.
+    async fn take_back(&self, table: &Table, version: u64, error: SinkError) -> SinkError {
+        if withdraw(table, version).await {
+            return self.give_up(table, error).await;
+        }
+        match error {
+            SinkError::TableChanged { table, what } => SinkError::TableChanged {
+                table,
+                what: format!(
+                    "{what}. The log entry of version {version}, which was on its way, is left there"
+                ),
+            },
+            error => error,
+        }
+    }
+
+    /// Removes the data files where there is no table for them any more.
+    async fn give_up(&self, table: &Table, error: SinkError) -> SinkError {
+        if let SinkError::TableChanged { .. } = error {
+            discard(table, self.files()).await;
+        }
+        error
+    }
+
+    /// Whether it is what made this version.
+    async fn is_at(&self, table: &Table, version: u64) -> bool {
+        let entries = read_commits(table, [version]).await.unwrap_or_default();
+        let mut notes = entries.into_iter().flatten().filter_map(|entry| entry.note);
+        notes.any(|note| note.run == self.run)
+    }
+
+    /// The data files that it adds.
+    fn files(&self) -> &[Path] {
+        self.staged.as_ref().map_or(&[], |staged| &staged.files)
     }
 
     /// Compares the last committed batch with ours and commits on the very same state of the table. Blocks.
@@ -182,7 +287,7 @@ impl Commit {
                 self.append(table, snapshot)
             }
             None => {
-                table.create_folder()?;
+                table.create_log_folder()?;
                 self.create(table)
             }
         };

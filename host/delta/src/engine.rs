@@ -1,3 +1,4 @@
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use url::Url;
 
 use crate::DeltaOptions;
 use crate::error::{kernel_error, plain, store_error};
+use crate::store::{LOG, LastCommit, TableStore};
 
 /// Says who wrote a commit.
 pub(crate) const ENGINE_INFO: &str = concat!("sandbar/", env!("CARGO_PKG_VERSION"));
@@ -31,26 +33,70 @@ const LOAD_ATTEMPTS: u32 = 5;
 pub(crate) struct Table {
     pub(crate) root: Url,
     pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) last_commit: LastCommit,
     pub(crate) engine: Arc<DefaultEngine<TokioMultiThreadExecutor>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) handle: Handle,
     work: Handle,
 }
 
+/// Why a table could not be read.
+#[derive(Debug)]
+pub(crate) enum Unreadable {
+    Kernel(KernelError),
+    /// The reading itself broke off.
+    Broken(SinkError),
+}
+
+impl Unreadable {
+    /// Whether the store is at fault, rather than what lies in it.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Kernel(e) => matches!(
+                e,
+                KernelError::ObjectStore(_) | KernelError::IOError(_) | KernelError::Reqwest(_)
+            ),
+            Self::Broken(_) => true,
+        }
+    }
+
+    pub(crate) fn into_error(self, table: &Table) -> SinkError {
+        match self {
+            Self::Kernel(e) => kernel_error(format!("can't read the table {}", table.root), e),
+            Self::Broken(e) => e,
+        }
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kernel(e) => e.fmt(f),
+            Self::Broken(e) => e.fmt(f),
+        }
+    }
+}
+
 impl Table {
     pub(crate) fn new(options: &DeltaOptions) -> Result<Self, SinkError> {
-        let store = options.object_store()?;
+        let root = options.root()?;
+        let path = Path::from_url_path(root.path())
+            .map_err(|e| store_error(format!("can't open the table {root}"), e))?;
+        let store = TableStore::new(options.object_store()?, folder_of(&root), &path);
+        let last_commit = store.last_commit();
+        let store: Arc<dyn ObjectStore> = Arc::new(store);
         let threads = threads()?;
         let handle = threads.store.handle().clone();
         let executor = Arc::new(TokioMultiThreadExecutor::new(handle.clone()));
         Ok(Self {
-            root: options.root()?,
+            root,
             engine: Arc::new(
                 DefaultEngineBuilder::new(Arc::clone(&store))
                     .with_task_executor(executor)
                     .build(),
             ),
             store,
+            last_commit,
             clock: Arc::clone(&options.clock),
             handle,
             work: threads.work.handle().clone(),
@@ -78,17 +124,27 @@ impl Table {
 
     /// The table as it is now, `None` when there is none. Starts from `known` where that saves reading.
     pub(crate) async fn load(&self, known: Option<SnapshotRef>) -> Result<Option<SnapshotRef>, SinkError> {
+        self.read(known).await.map_err(|e| e.into_error(self))
+    }
+
+    /// The table as it is now, read anew, with an error that tells a log that is broken from a store that is away.
+    pub(crate) async fn try_load(&self) -> Result<Option<SnapshotRef>, Unreadable> {
+        self.read(None).await
+    }
+
+    async fn read(&self, known: Option<SnapshotRef>) -> Result<Option<SnapshotRef>, Unreadable> {
         let mut known = known;
         let mut attempt = 0;
         loop {
             let base = known.take();
-            let error = match self.run(move |table| table.load_once(base)).await? {
+            let read = self.run(move |table| table.load_once(base)).await;
+            let error = match read.map_err(Unreadable::Broken)? {
                 Ok(snapshot) => return Ok(snapshot),
                 Err(e) => e,
             };
             attempt += 1;
             if attempt == LOAD_ATTEMPTS {
-                return Err(kernel_error(format!("can't read the table {}", self.root), error));
+                return Err(Unreadable::Kernel(error));
             }
             self.clock.sleep(Duration::from_millis(5 << attempt)).await;
         }
@@ -108,7 +164,7 @@ impl Table {
                 .build(engine),
         };
         match loaded.map_err(plain) {
-            Ok(snapshot) => Ok(Some(snapshot)),
+            Ok(snapshot) => begins(&snapshot).map(|()| Some(snapshot)),
             Err(KernelError::EmptyLog) => Ok(None),
             Err(e) => Err(e),
         }
@@ -121,16 +177,23 @@ impl Table {
 
     /// Creates the table's folder if it is one of this machine. Durable, as the store's own files are.
     pub(crate) fn create_folder(&self) -> Result<(), SinkError> {
-        let Some(folder) = self.folder().filter(|folder| !folder.exists()) else {
-            return Ok(());
-        };
-        create_folder(&folder)
-            .map_err(|e| store_error(format!("can't create the folder {}", folder.display()), e))
+        self.folder().map_or(Ok(()), |folder| create(&folder))
+    }
+
+    /// The same with the folder of its log, for the commit that creates the table.
+    pub(crate) fn create_log_folder(&self) -> Result<(), SinkError> {
+        self.folder().map_or(Ok(()), |folder| create(&folder.join(LOG)))
+    }
+
+    /// Removes the folders that the store made for a file that is taken back. Those with something in them stay.
+    pub(crate) fn remove_empty_folders(&self) {
+        if let Some(folder) = self.folder() {
+            let _ = std::fs::remove_dir(folder.join(LOG)).and_then(|()| std::fs::remove_dir(folder));
+        }
     }
 
     fn folder(&self) -> Option<PathBuf> {
-        let local = self.root.scheme() == "file";
-        local.then(|| self.root.to_file_path().ok()).flatten()
+        folder_of(&self.root)
     }
 
     /// An engine like this one's over a store with nothing in it.
@@ -145,6 +208,33 @@ impl Table {
     pub(crate) fn commit_path(&self, version: u64) -> Result<Path, SinkError> {
         Path::from_url_path(format!("{}_delta_log/{version:020}.json", self.root.path()))
             .map_err(|e| store_error(format!("can't read the table {}", self.root), e))
+    }
+}
+
+fn folder_of(root: &Url) -> Option<PathBuf> {
+    let local = root.scheme() == "file";
+    local.then(|| root.to_file_path().ok()).flatten()
+}
+
+fn create(folder: &std::path::Path) -> Result<(), SinkError> {
+    match folder.exists() {
+        true => Ok(()),
+        false => create_folder(folder)
+            .map_err(|e| store_error(format!("can't create the folder {}", folder.display()), e)),
+    }
+}
+
+/// Whether the log is whole. The kernel takes what is left of a log that lost its beginning for a table, as long as
+/// it finds a schema somewhere.
+fn begins(snapshot: &Snapshot) -> Result<(), KernelError> {
+    let log = snapshot.log_segment();
+    let first = log.listed.ascending_commit_files.first();
+    match (log.checkpoint_version, first.map_or(0, |file| file.version)) {
+        (Some(_), _) | (None, 0) => Ok(()),
+        (None, first) => Err(KernelError::generic(format!(
+            "its log begins with version {first}, and no log checkpoint holds what was before that: the versions \
+             before were removed. Restore them, or remove the rest of the table"
+        ))),
     }
 }
 

@@ -45,6 +45,7 @@ pub(crate) struct DataFile {
     context: BoundWriteContext,
     schema: SchemaRef,
     url: Url,
+    path: Path,
     out: BufWriter,
     writer: ArrowWriter<Vec<u8>>,
     stats: FileStatsAccumulator,
@@ -67,6 +68,7 @@ fn is_too_long(path: &Path) -> bool {
 pub(crate) struct FinishedFile {
     /// What the kernel needs to add it to the log: one row.
     pub(crate) add: RecordBatch,
+    pub(crate) path: Path,
     pub(crate) bytes: u64,
 }
 
@@ -101,7 +103,7 @@ impl DataFile {
             fits => fits,
         };
         Ok(Self {
-            out: BufWriter::with_capacity(Arc::clone(&table.store), path, PART_BYTES)
+            out: BufWriter::with_capacity(Arc::clone(&table.store), path.clone(), PART_BYTES)
                 .with_max_concurrency(PARTS_IN_FLIGHT),
             writer: ArrowWriter::try_new_with_options(Vec::new(), Arc::clone(&schema), writer_options()?)
                 .map_err(|e| failed(e.into()))?,
@@ -110,6 +112,7 @@ impl DataFile {
             context,
             schema,
             url,
+            path,
             bytes: 0,
         })
     }
@@ -190,6 +193,7 @@ impl DataFile {
             .map_err(|e| kernel_error(&failed, e))?;
         Ok(FinishedFile {
             add: add.record_batch().clone(),
+            path: self.path,
             bytes: self.bytes,
         })
     }

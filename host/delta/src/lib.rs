@@ -9,6 +9,7 @@
 //! commit: compare, then put      one log entry, only if that version does not exist yet
 //!   conflict -> read, compare, put again
 //!   error    -> read: is it there? is it ours?
+//! before and after: is the log still the one that the commit builds on? (one look at one file each)
 //! ```
 //!
 //! Neither the format nor the kernel keeps a batch from coming twice. This crate does: it compares the
@@ -16,7 +17,8 @@
 //! table before it says what happened. Two commits of one batch are told apart by an id of their own.
 //!
 //! - Knows arrow, object_store and the Delta kernel, and nothing of sources or components.
-//! - Invariant: a commit of a running pipeline reads nothing, however old the table is.
+//! - Invariant: a commit of a running pipeline reads no log, however old the table is: it asks for two files' tags.
+//! - Invariant: a table that is removed, replaced or cut back while a pipeline runs gets no commit.
 //! - Invariant: what runs after the commit (log checkpoints) never turns a committed batch into an error.
 //! - Invariant: no file is written whose types differ from the table's.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -25,6 +27,8 @@ mod commit;
 mod engine;
 mod error;
 mod file;
+mod footing;
+mod history;
 mod log;
 mod options;
 mod outcome;
@@ -36,6 +40,7 @@ mod schema;
 mod sink;
 mod stage;
 mod status;
+mod store;
 mod txn;
 
 #[cfg(test)]

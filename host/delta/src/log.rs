@@ -11,14 +11,22 @@ use crate::txn::Note;
 /// Commits read at once.
 const PARALLEL: usize = 8;
 
-/// What a commit says of itself.
-#[derive(Debug)]
+/// What a commit says of itself, and which data files it brings and takes.
+#[derive(Debug, Default)]
 pub(crate) struct Entry {
     pub(crate) version: u64,
     /// Milliseconds since 1970, by the clock of who committed.
     pub(crate) timestamp: Option<i64>,
     /// What a sandbar pipeline wrote beside; `None` for commits of others.
     pub(crate) note: Option<Note>,
+    /// What its writer calls it: `WRITE`, `RESTORE`.
+    pub(crate) operation: Option<String>,
+    /// The version that a RESTORE goes back to, where it says so.
+    pub(crate) restored_to: Option<u64>,
+    /// The files that it adds, as the log names them.
+    pub(crate) added: Vec<String>,
+    /// The files that it removes because their rows go; those that are only written anew are left out.
+    pub(crate) removed: Vec<String>,
 }
 
 /// Reads the commits of these versions from the log, in the given order. A version whose file is gone, because
@@ -46,41 +54,65 @@ async fn read_commit(table: &Table, version: u64) -> Result<Option<Entry>, SinkE
         Err(object_store::Error::NotFound { .. }) => return Ok(None),
         Err(e) => return Err(failed(e)),
     };
-    let (timestamp, note) = parse_commit(&text);
-    Ok(Some(Entry {
-        version,
-        timestamp,
-        note,
-    }))
+    Ok(Some(parse_commit(version, &text)))
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Line {
-    #[serde(rename = "commitInfo")]
-    commit_info: CommitInfo,
+    commit_info: Option<CommitInfo>,
+    add: Option<File>,
+    remove: Option<File>,
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct CommitInfo {
     #[serde(default)]
     timestamp: Value,
     #[serde(default)]
+    operation: Value,
+    #[serde(default)]
+    operation_parameters: Value,
+    #[serde(default)]
     sandbar: Value,
 }
 
-fn parse_commit(text: &[u8]) -> (Option<i64>, Option<Note>) {
-    let info = text
-        .split(|byte| *byte == b'\n')
-        .filter(|line| line.starts_with(br#"{"commitInfo""#))
-        .find_map(|line| serde_json::from_slice::<Line>(line).ok());
-    let Some(Line { commit_info }) = info else {
-        return (None, None);
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct File {
+    path: String,
+    #[serde(default = "changes")]
+    data_change: bool,
+}
+
+fn changes() -> bool {
+    true
+}
+
+fn parse_commit(version: u64, text: &[u8]) -> Entry {
+    let mut entry = Entry {
+        version,
+        ..Entry::default()
     };
-    let note = commit_info
-        .sandbar
-        .as_str()
-        .and_then(|text| serde_json::from_str(text).ok());
-    (commit_info.timestamp.as_i64(), note)
+    let lines = text.split(|byte| *byte == b'\n');
+    for line in lines.filter_map(|line| serde_json::from_slice::<Line>(line).ok()) {
+        if let Some(info) = line.commit_info {
+            entry.timestamp = info.timestamp.as_i64();
+            entry.note = info
+                .sandbar
+                .as_str()
+                .and_then(|text| serde_json::from_str(text).ok());
+            entry.operation = info.operation.as_str().map(str::to_owned);
+            // Some writers give numbers, others their text.
+            let to = &info.operation_parameters["version"];
+            entry.restored_to = to.as_u64().or_else(|| to.as_str()?.parse().ok());
+        }
+        entry.added.extend(line.add.map(|file| file.path));
+        let gone = line.remove.filter(|file| file.data_change);
+        entry.removed.extend(gone.map(|file| file.path));
+    }
+    entry
 }
 
 #[cfg(test)]
@@ -98,9 +130,10 @@ mod tests {
             json!({"commitInfo": {"timestamp": 7, "sandbar": note.to_string()}}).to_string(),
         ]
         .join("\n");
-        let (timestamp, note) = parse_commit(own.as_bytes());
-        assert_eq!(timestamp, Some(7));
-        let note = note.unwrap();
+        let entry = parse_commit(5, own.as_bytes());
+        assert_eq!((entry.version, entry.timestamp), (5, Some(7)));
+        assert_eq!(entry.added, ["a"]);
+        let note = entry.note.unwrap();
         assert_eq!((note.batch.batch, note.run.as_str()), (3, "r"));
         for foreign in [
             "",
@@ -108,7 +141,28 @@ mod tests {
             r#"{"commitInfo":{"sandbar":5}}"#,
             r#"{"commitInfo":{"sandbar":"x"}}"#,
         ] {
-            assert!(parse_commit(foreign.as_bytes()).1.is_none(), "{foreign}");
+            assert!(parse_commit(0, foreign.as_bytes()).note.is_none(), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn a_restore_tells_where_it_goes_back_to_and_what_it_takes() {
+        for version in [json!(3), json!("3")] {
+            let restore = [
+                json!({"commitInfo": {"operation": "RESTORE", "operationParameters": {"version": version}}}),
+                json!({"remove": {"path": "a", "dataChange": true}}),
+                json!({"remove": {"path": "b"}}),
+                json!({"remove": {"path": "compacted", "dataChange": false}}),
+                json!({"add": {"path": "c", "dataChange": true}}),
+            ];
+            let text: Vec<_> = restore.iter().map(ToString::to_string).collect();
+            let entry = parse_commit(7, text.join("\n").as_bytes());
+            assert_eq!(entry.operation.as_deref(), Some("RESTORE"));
+            assert_eq!(entry.restored_to, Some(3));
+            assert_eq!(
+                (entry.removed, entry.added),
+                (vec!["a".into(), "b".into()], vec![String::from("c")])
+            );
         }
     }
 }

@@ -1,10 +1,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use delta_kernel::SnapshotRef;
 use sandbar_pipeline::{BatchId, SinkError};
 
-use crate::commit::Commit;
+use crate::commit::{Commit, Known};
 use crate::engine::Table;
 use crate::error::store_error;
 use crate::log::read_commits;
@@ -19,12 +18,12 @@ impl Commit {
     pub(crate) async fn look(
         &self,
         table: &Table,
-        snapshot: &mut Option<SnapshotRef>,
+        known: &mut Known,
         since: u64,
     ) -> Result<Option<u64>, SinkError> {
         let mut looks = 1;
         loop {
-            let found = self.look_once(table, snapshot, since).await;
+            let found = self.look_once(table, known, since).await;
             match found {
                 Err(SinkError::Store { .. }) if looks < MAX_LOOKS => {
                     table.clock.sleep(Duration::from_millis(20 << looks)).await;
@@ -38,13 +37,17 @@ impl Commit {
     async fn look_once(
         &self,
         table: &Table,
-        snapshot: &mut Option<SnapshotRef>,
+        known: &mut Known,
         since: u64,
     ) -> Result<Option<u64>, SinkError> {
-        let Some(now) = table.load(snapshot.clone()).await? else {
-            return Ok(None);
+        let now = match (&known.footing, known.snapshot.clone()) {
+            (Some(footing), Some(snapshot)) => footing.reload(table, snapshot).await?,
+            (_, snapshot) => match table.load(snapshot).await? {
+                Some(now) => now,
+                None => return Ok(None),
+            },
         };
-        *snapshot = Some(Arc::clone(&now));
+        known.snapshot = Some(Arc::clone(&now));
         let version = now.version();
         let pipeline = self.pipeline.clone();
         let last = table
@@ -78,15 +81,19 @@ impl Commit {
     }
 
     /// The last batch in the table is not the one that ours follows.
-    pub(crate) fn refuse(&self, last: BatchId) -> SinkError {
+    pub(crate) fn refuse(&self, table: &Table, last: BatchId) -> SinkError {
         if last > self.after {
             return self.superseded(last);
         }
-        SinkError::Damaged(format!(
-            "batch {} was to follow batch {}, but the last one in the table is {last}; \
-             was the table replaced or restored to an older version?",
-            self.batch, self.after
-        ))
+        SinkError::TableChanged {
+            table: table.root.to_string(),
+            what: format!(
+                "lost micro-batches while the pipeline was writing it: batch {} was to follow batch {}, but the last \
+                 one in it is {last}; was it put back from an older copy? Nothing was committed. Start the pipeline \
+                 again: it goes on behind batch {last}",
+                self.batch, self.after
+            ),
+        }
     }
 
     fn superseded(&self, last: BatchId) -> SinkError {

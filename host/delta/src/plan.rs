@@ -154,17 +154,22 @@ impl Plan {
 
     /// What the kernel wants to know about new files. For a missing table this creates the folder. Blocks.
     pub(crate) fn write_state(&self, table: &Table) -> Result<Arc<WriteState>, SinkError> {
-        match (&self.basis, self.write_state.get()) {
-            (Basis::Missing(creation), None) => {
-                table.create_folder()?;
+        if let Basis::Missing(creation) = &self.basis {
+            table.create_folder()?;
+            if self.write_state.get().is_none() {
                 let state = creation.lay_out(table, &table.root)?;
-                Ok(Arc::clone(self.write_state.get_or_init(|| state)))
-            }
-            (_, Some(state)) => Ok(Arc::clone(state)),
-            (Basis::Existing(..), None) => {
-                Err(store_error("can't write data files", "the plan is not complete"))
+                return Ok(Arc::clone(self.write_state.get_or_init(|| state)));
             }
         }
+        match self.write_state.get() {
+            Some(state) => Ok(Arc::clone(state)),
+            None => Err(store_error("can't write data files", "the plan is not complete")),
+        }
+    }
+
+    /// Whether the table's folder is there, or was there when its first file was begun.
+    pub(crate) fn began_folder(&self) -> bool {
+        self.write_state.get().is_some()
     }
 
     /// Whether new files can be made by this plan in this state of the table.

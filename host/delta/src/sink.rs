@@ -9,8 +9,10 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::commit::Commit;
+use crate::commit::{Commit, Known};
 use crate::engine::Table;
+use crate::footing::Footing;
+use crate::history::refuse_rollback;
 use crate::plan::Plan;
 use crate::stage::{DeltaStage, DeltaStaged};
 use crate::txn::{has_domain_metadata, last_committed};
@@ -27,8 +29,7 @@ pub struct DeltaSink {
     options: DeltaOptions,
     source: SchemaRef,
     table: Table,
-    /// The table as it was after our last look or commit; `None` while it does not exist.
-    snapshot: Option<SnapshotRef>,
+    known_table: Known,
     plan: Arc<Plan>,
     /// Tells this process's commits from those of others.
     id: String,
@@ -51,15 +52,16 @@ impl DeltaSink {
     /// table can't be read.
     pub async fn open(options: DeltaOptions, schema: &Schema) -> Result<Self, SinkError> {
         let table = Table::new(&options)?;
-        let snapshot = table.load(None).await?;
+        let mut known_table = Known::default();
+        read_afresh(&table, &mut known_table).await?;
         let source: SchemaRef = Arc::new(schema.clone());
-        let plan = make_plan(&table, snapshot.as_ref(), &source, &options).await?;
+        let plan = make_plan(&table, known_table.snapshot.as_ref(), &source, &options).await?;
         Ok(Self {
             id: Uuid::new_v4().to_string(),
             options,
             source,
             table,
-            snapshot,
+            known_table,
             plan,
             commits: 0,
             known: None,
@@ -71,7 +73,10 @@ impl DeltaSink {
 
     /// The table's version as this sink knows it; `None` while the table does not exist.
     pub fn table_version(&self) -> Option<u64> {
-        self.snapshot.as_ref().map(|snapshot| snapshot.version())
+        self.known_table
+            .snapshot
+            .as_ref()
+            .map(|snapshot| snapshot.version())
     }
 
     /// Waits for what goes on beside: a log checkpoint, and stages that were dropped and remove what they began.
@@ -101,11 +106,16 @@ impl DeltaSink {
     async fn adopt(&mut self, checkpointed: Option<SnapshotRef>) {
         let Some(checkpointed) = checkpointed else { return };
         if self.table_version() == Some(checkpointed.version()) {
-            self.snapshot = Some(checkpointed);
+            self.known_table.snapshot = Some(checkpointed);
             return;
         }
-        match self.table.load(self.snapshot.clone()).await {
-            Ok(snapshot) => self.snapshot = snapshot,
+        let (Some(footing), Some(snapshot)) = (&self.known_table.footing, self.known_table.snapshot.clone())
+        else {
+            return;
+        };
+        match footing.reload(&self.table, snapshot).await {
+            Ok(snapshot) => self.known_table.snapshot = Some(snapshot),
+            // What is wrong will be wrong at the next commit.
             Err(e) => tracing::debug!(error = %e, "the log checkpoint is not used yet"),
         }
     }
@@ -118,7 +128,12 @@ impl DeltaSink {
 
     /// Without a checksum file each look at the progress reads all commits since the last log checkpoint.
     async fn write_checksum_once(&mut self) {
-        let Some(snapshot) = self.snapshot.clone().filter(|_| !self.checksum_written) else {
+        let Some(snapshot) = self
+            .known_table
+            .snapshot
+            .clone()
+            .filter(|_| !self.checksum_written)
+        else {
             return;
         };
         self.checksum_written = true;
@@ -131,7 +146,7 @@ impl DeltaSink {
             })
             .await;
         match written {
-            Ok(Ok(snapshot)) => self.snapshot = Some(snapshot),
+            Ok(Ok(snapshot)) => self.known_table.snapshot = Some(snapshot),
             Ok(Err(e)) => tracing::debug!(error = %e, "no checksum file for the table"),
             Err(e) => tracing::debug!(error = %e, "no checksum file for the table"),
         }
@@ -168,19 +183,30 @@ impl DeltaSink {
         self.commits = other.commits;
     }
 
+    /// Who asks where the pipeline stands takes the table as it is, whatever it was before.
     async fn refresh(&mut self) -> Result<(), SinkError> {
-        self.snapshot = match self.table.load(self.snapshot.clone()).await {
-            Ok(snapshot) => snapshot,
-            // Reading on from what is known fails when the table was replaced.
-            Err(_) if self.snapshot.is_some() => self.table.load(None).await?,
-            Err(e) => return Err(e),
-        };
-        Ok(())
+        if let (Some(footing), Some(snapshot)) = (&self.known_table.footing, &self.known_table.snapshot)
+            && footing.version == snapshot.version()
+            && let Ok(now) = footing.reload(&self.table, Arc::clone(snapshot)).await
+        {
+            if now.version() != footing.version {
+                self.known_table.footing = Some(Footing::learn(&self.table, &now).await?);
+            }
+            self.known_table.snapshot = Some(now);
+            return Ok(());
+        }
+        read_afresh(&self.table, &mut self.known_table).await
     }
 
     async fn refresh_plan(&mut self) -> Result<(), SinkError> {
-        if !self.plan.is_for(self.snapshot.as_ref()) {
-            self.plan = make_plan(&self.table, self.snapshot.as_ref(), &self.source, &self.options).await?;
+        if !self.plan.is_for(self.known_table.snapshot.as_ref()) {
+            self.plan = make_plan(
+                &self.table,
+                self.known_table.snapshot.as_ref(),
+                &self.source,
+                &self.options,
+            )
+            .await?;
         }
         Ok(())
     }
@@ -194,6 +220,7 @@ impl Sink for DeltaSink {
         let wanted = self.options.progress == ProgressPlace::Table;
         wanted
             && self
+                .known_table
                 .snapshot
                 .as_ref()
                 .is_none_or(|snapshot| has_domain_metadata(snapshot))
@@ -202,7 +229,7 @@ impl Sink for DeltaSink {
     async fn last_committed(&mut self) -> Result<Option<Committed>, SinkError> {
         self.adopt_finished_checkpoint().await;
         self.refresh().await?;
-        let Some(snapshot) = self.snapshot.clone() else {
+        let Some(snapshot) = self.known_table.snapshot.clone() else {
             self.known = Some(0);
             return Ok(None);
         };
@@ -215,8 +242,23 @@ impl Sink for DeltaSink {
         Ok(last)
     }
 
+    async fn verify(&mut self) -> Result<(), SinkError> {
+        let (Some(version), Some(last)) = (self.table_version(), self.known) else {
+            return Ok(());
+        };
+        refuse_rollback(&self.table, &self.options.pipeline, version, last).await
+    }
+
     async fn stage(&mut self) -> Result<DeltaStage, SinkError> {
         self.adopt_finished_checkpoint().await;
+        if let Some(footing) = self
+            .known_table
+            .footing
+            .as_ref()
+            .filter(|_| self.table.lacks_folder())
+        {
+            return Err(footing.removed(&self.table));
+        }
         self.refresh_plan().await?;
         let now = self
             .options
@@ -249,7 +291,7 @@ impl Sink for DeltaSink {
         let after = self.known.unwrap_or(batch.batch.saturating_sub(1));
         let run = format!("{}/{}", self.id, self.commits);
         let commit = Commit::new(staged, plan, batch, after, carries_offset, run)?;
-        let done = commit.run(&self.table, &mut self.snapshot).await?;
+        let done = commit.run(&self.table, &mut self.known_table).await?;
         self.known = Some(batch.batch);
         // A table that this sink created is known from its beginning.
         self.checksum_written |= done.version == 0;
@@ -260,6 +302,15 @@ impl Sink for DeltaSink {
             table_version: done.version,
         })
     }
+}
+
+async fn read_afresh(table: &Table, known: &mut Known) -> Result<(), SinkError> {
+    known.snapshot = table.load(None).await?;
+    known.footing = match &known.snapshot {
+        Some(snapshot) => Some(Footing::learn(table, snapshot).await?),
+        None => None,
+    };
+    Ok(())
 }
 
 async fn make_plan(

@@ -5,6 +5,7 @@ use std::time::Duration;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use delta_kernel::arrow::compute::{concat_batches, take};
+use object_store::path::Path;
 use sandbar_pipeline::{SinkError, Stage, StageSummary};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
@@ -42,6 +43,8 @@ pub struct DeltaStage {
 pub struct DeltaStaged {
     /// One row per file, as the kernel takes them.
     pub(crate) adds: Vec<RecordBatch>,
+    /// Where the files lie in the store.
+    pub(crate) files: Vec<Path>,
     /// What the files were made for.
     pub(crate) plan: Arc<Plan>,
 }
@@ -130,6 +133,7 @@ struct Encoder {
     open: HashMap<Box<[u8]>, (u64, DataFile)>,
     writes: u64,
     adds: Vec<RecordBatch>,
+    files: Vec<Path>,
     summary: StageSummary,
 }
 
@@ -143,6 +147,7 @@ impl Encoder {
             open: HashMap::new(),
             writes: 0,
             adds: Vec::new(),
+            files: Vec::new(),
             summary: StageSummary::default(),
         }
     }
@@ -152,16 +157,30 @@ impl Encoder {
         mut queue: Receiver<Work>,
         source: &SchemaRef,
     ) -> Result<(DeltaStaged, StageSummary), SinkError> {
-        let outcome = self.encode_all(&mut queue, source);
+        let outcome = self.encode_all(&mut queue, source).map_err(|e| self.gone(e));
         if outcome.is_err() {
             self.open.drain().for_each(|(_, (_, file))| file.abandon());
         }
         outcome?;
         let staged = DeltaStaged {
             adds: self.adds,
+            files: self.files,
             plan: self.plan,
         };
         Ok((staged, self.summary))
+    }
+
+    /// Says that the folder was removed, where that is why files can't be written.
+    fn gone(&self, error: SinkError) -> SinkError {
+        match error {
+            SinkError::Store { .. } if self.plan.began_folder() && self.table.lacks_folder() => SinkError::TableChanged {
+                table: self.plan.root.to_string(),
+                what: "was removed while rows were being written to it; nothing was committed. Put the table back, or see \
+                       with `sandbar status` where a new start would begin and start again"
+                    .to_owned(),
+            },
+            error => error,
+        }
     }
 
     fn encode_all(&mut self, queue: &mut Receiver<Work>, source: &SchemaRef) -> Result<(), SinkError> {
@@ -284,6 +303,7 @@ impl Encoder {
         }
         self.summary.bytes += finished.bytes;
         self.adds.push(finished.add);
+        self.files.push(finished.path);
         Ok(())
     }
 }

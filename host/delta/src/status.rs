@@ -2,6 +2,7 @@ use arrow_schema::Schema;
 use sandbar_pipeline::{Committed, MicroBatch, SinkError};
 
 use crate::engine::Table;
+use crate::history::refuse_rollback;
 use crate::log::read_commits;
 use crate::txn::{has_domain_metadata, last_committed};
 use crate::{DeltaOptions, DeltaSink};
@@ -20,6 +21,9 @@ pub struct TableState {
     pub carries_offset: bool,
     /// The last micro-batch of the pipeline.
     pub last: Option<Committed>,
+    /// What a run would refuse to go on with: another writer turned the table back. See
+    /// [`SinkError::RolledBack`].
+    pub rolled_back: Option<String>,
     /// The pipeline's commits, newest first, as far as the log still has them.
     pub commits: Vec<CommitRecord>,
 }
@@ -48,9 +52,12 @@ impl DeltaSink {
     /// Tells whether rows of this schema fit the table, or a new one. Writes nothing.
     ///
     /// # Errors
-    /// As [`DeltaSink::open`].
+    /// As [`DeltaSink::open`], and [`SinkError::RolledBack`] when a run would refuse to go on.
     pub async fn check(options: DeltaOptions, schema: &Schema) -> Result<TableCheck, SinkError> {
-        let sink = Self::open(options, schema).await?;
+        let mut sink = Self::open(options, schema).await?;
+        if sandbar_pipeline::Sink::last_committed(&mut sink).await?.is_some() {
+            sandbar_pipeline::Sink::verify(&mut sink).await?;
+        }
         Ok(TableCheck {
             version: sink.table_version(),
             carries_offset: sandbar_pipeline::Sink::carries_offset(&sink),
@@ -77,6 +84,13 @@ impl DeltaSink {
         let last = table
             .run(move |table| last_committed(table, &snapshot, &pipeline))
             .await??;
+        let rolled_back = match &last {
+            Some(last) => match refuse_rollback(&table, &options.pipeline, version, last.batch).await {
+                Err(e @ SinkError::RolledBack { .. }) => Some(e.to_string()),
+                outcome => outcome.map(|()| None)?,
+            },
+            None => None,
+        };
         let commits = match last {
             Some(_) => history(&table, &options.pipeline, version, limit).await?,
             None => Vec::new(),
@@ -85,6 +99,7 @@ impl DeltaSink {
             version,
             carries_offset,
             last,
+            rolled_back,
             commits,
         }))
     }

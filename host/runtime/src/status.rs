@@ -26,6 +26,8 @@ pub struct PipelineStatus {
     pub lag: Option<i64>,
     /// Why `latest` is not known.
     pub latest_error: Option<String>,
+    /// Why a run would refuse to go on: another writer turned the table back.
+    pub rolled_back: Option<String>,
     /// The component that would read next.
     pub component: Option<ComponentId>,
     /// The last micro-batches, newest first.
@@ -69,6 +71,7 @@ impl Host {
             latest: None,
             lag: None,
             latest_error: None,
+            rolled_back: None,
             component: None,
             batches: vec![],
         };
@@ -80,6 +83,7 @@ impl Host {
                     None => self.logged_offset(file, last.batch, last.fingerprint).await?,
                 };
             }
+            status.rolled_back = state.rolled_back;
             status.batches = state.commits.into_iter().map(past_batch).collect();
         }
         match self.ask_source(file, &mut status).await {

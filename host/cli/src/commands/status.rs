@@ -48,6 +48,9 @@ fn as_text(status: &PipelineStatus) -> String {
         ]);
     }
     let mut text = format!("{}\n{}", status.pipeline, columns(&head));
+    if let Some(reason) = &status.rolled_back {
+        text += &format!("\n  a run would refuse to go on: {reason}");
+    }
     if !status.batches.is_empty() {
         let titles = ["  batch", "rows", "start", "end", "version", "component"];
         let mut rows = vec![titles.map(String::from).to_vec()];

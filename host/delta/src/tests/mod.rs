@@ -1,7 +1,9 @@
 //! Real tables in temporary folders.
+mod changed;
 mod exactly_once;
 mod existing;
 mod partitions;
+mod rollback;
 mod steady;
 mod store;
 mod support;

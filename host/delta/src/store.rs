@@ -1,0 +1,184 @@
+use std::fmt;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
+};
+use serde::Deserialize;
+
+/// The folder of a table's log.
+pub(crate) const LOG: &str = "_delta_log";
+
+/// A table's store, which brings no folder to life again and remembers the last log entry that it wrote.
+///
+/// A local store creates the folders above a file. So whoever removes a table's folder would get it back, with one
+/// file in it. Here only [`Table::create_folder`](crate::engine::Table::create_folder) creates the folders that
+/// make a table.
+#[derive(Debug)]
+pub(crate) struct TableStore {
+    inner: Arc<dyn ObjectStore>,
+    /// The table's folder, where it is one of this machine.
+    folder: Option<PathBuf>,
+    log: Path,
+    last_commit: LastCommit,
+}
+
+/// The path of the last log entry that a [`TableStore`] wrote, and the entity tag that the store gave it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LastCommit(Arc<Mutex<Option<(Path, Option<String>)>>>);
+
+impl LastCommit {
+    /// The entity tag of the log entry at this path, if that is the last one.
+    pub(crate) fn tag(&self, path: &Path) -> Option<String> {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (last, tag) = last.as_ref()?;
+        tag.clone().filter(|_| last == path)
+    }
+
+    fn note(&self, path: &Path, tag: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((path.clone(), tag));
+    }
+}
+
+impl TableStore {
+    /// `root` is the table's path in the store.
+    pub(crate) fn new(inner: Arc<dyn ObjectStore>, folder: Option<PathBuf>, root: &Path) -> Self {
+        Self {
+            inner,
+            folder,
+            log: root.clone().join(LOG),
+            last_commit: LastCommit::default(),
+        }
+    }
+
+    pub(crate) fn last_commit(&self) -> LastCommit {
+        self.last_commit.clone()
+    }
+
+    /// Refuses to write below a folder that is gone.
+    fn check_folder(&self, path: &Path) -> Result<()> {
+        let Some(folder) = &self.folder else {
+            return Ok(());
+        };
+        let needed = match path.prefix_matches(&self.log) {
+            true => folder.join(LOG),
+            false => folder.clone(),
+        };
+        match needed.is_dir() {
+            true => Ok(()),
+            false => Err(Error::NotFound {
+                path: path.to_string(),
+                source: format!("the folder {} is gone", needed.display()).into(),
+            }),
+        }
+    }
+
+    /// The log entry of the version that a log checkpoint, a checksum or a hint at a checkpoint is about. Without that
+    /// entry they would be taken for a part of whatever table comes after one that was removed.
+    fn entry_of(&self, path: &Path, payload: &PutPayload) -> Option<Path> {
+        let name = path.filename().filter(|_| path.prefix_matches(&self.log))?;
+        if name == "_last_checkpoint" {
+            let bytes: Vec<u8> = payload.iter().flatten().copied().collect();
+            let hint: Hint = serde_json::from_slice(&bytes).ok()?;
+            return Some(self.entry(&format!("{:020}", hint.version)));
+        }
+        let (version, kind) = name.split_once('.')?;
+        let is_number = version.len() == 20 && version.bytes().all(|byte| byte.is_ascii_digit());
+        (is_number && kind != "json").then(|| self.entry(version))
+    }
+
+    fn entry(&self, version: &str) -> Path {
+        self.log.clone().join(format!("{version}.json"))
+    }
+}
+
+/// What matters of `_last_checkpoint`.
+#[derive(Deserialize)]
+struct Hint {
+    version: u64,
+}
+
+#[async_trait]
+impl ObjectStore for TableStore {
+    async fn put_opts(&self, path: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        let entry = self.entry_of(path, &payload);
+        if let Some(entry) = &entry {
+            self.inner.head(entry).await?;
+        }
+        self.check_folder(path)?;
+        let done = self.inner.put_opts(path, payload, options).await?;
+        if let Some(entry) = &entry
+            && let Err(e @ Error::NotFound { .. }) = self.inner.head(entry).await
+        {
+            self.inner.delete(path).await?;
+            return Err(e);
+        }
+        if path.prefix_matches(&self.log) && path.extension() == Some("json") {
+            self.last_commit.note(path, done.e_tag.clone());
+        }
+        Ok(done)
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        path: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        if let Some(entry) = self.entry_of(path, &PutPayload::default()) {
+            self.inner.head(&entry).await?;
+        }
+        self.check_folder(path)?;
+        self.inner.put_multipart_opts(path, options).await
+    }
+
+    async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
+        self.inner.get_opts(path, options).await
+    }
+
+    async fn get_ranges(&self, path: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.inner.get_ranges(path, ranges).await
+    }
+
+    fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.inner.delete_stream(paths)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list_with_offset(prefix, offset)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.check_folder(to)?;
+        self.inner.copy_opts(from, to, options).await
+    }
+
+    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        self.check_folder(to)?;
+        self.inner.rename_opts(from, to, options).await
+    }
+}
+
+impl fmt::Display for TableStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
