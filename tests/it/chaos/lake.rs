@@ -196,7 +196,7 @@ impl Lake {
         Some(lines.map(|line| serde_json::from_str(line).unwrap()).collect())
     }
 
-    async fn ids(&self, path: &str) -> Vec<i64> {
+    pub(super) async fn ids(&self, path: &str) -> Vec<i64> {
         let found = self.store.get(&Path::from(format!("t/{path}"))).await.unwrap();
         let bytes = found.bytes().await.unwrap();
         let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();

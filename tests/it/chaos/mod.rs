@@ -6,5 +6,6 @@ mod lake;
 mod late_writes;
 mod runners;
 mod source;
+mod strangers;
 mod walk;
 mod world;
