@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -5,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use hyper::rt::Executor;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::engine::TICK;
@@ -131,6 +133,66 @@ impl<F: Future> Future for Metered<F> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         self.meter.begin_poll();
         let polled = self.future.as_mut().poll(context);
+        self.meter.end_poll(polled.is_pending());
+        polled
+    }
+}
+
+thread_local! {
+    /// What is polled on this thread gave way, although there was more for it to do.
+    static GAVE_WAY: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Lets others go first: what a connection does, in the place of reading on, that has more to read than any honest remote
+/// sends. Its task goes on when it is its turn.
+pub(crate) fn yield_turn(context: &mut Context<'_>) {
+    GAVE_WAY.set(true);
+    context.waker().wake_by_ref();
+}
+
+/// Runs the tasks of connections. Those that gave way, and have computed for longer than a tick without waiting for the
+/// network, take turns with the components that compute.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TakeTurns;
+
+impl<F> Executor<F> for TakeTurns
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        tokio::spawn(TakingTurns {
+            meter: Arc::default(),
+            turn: None,
+            future: Box::pin(future),
+        });
+    }
+}
+
+struct TakingTurns<F> {
+    meter: Arc<CpuMeter>,
+    /// Waited for here and not where bytes are read: who has a turn must be polled until it is given back.
+    turn: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    future: Pin<Box<F>>,
+}
+
+impl<F: Future<Output = ()>> Future for TakingTurns<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.meter.begin_poll();
+        if let Some(turn) = &mut self.turn {
+            if turn.as_mut().poll(context).is_pending() {
+                self.meter.end_poll(true);
+                return Poll::Pending;
+            }
+            self.turn = None;
+        }
+        GAVE_WAY.set(false);
+        let polled = self.future.as_mut().poll(context);
+        if GAVE_WAY.take() && polled.is_pending() {
+            let mut turn = self.meter.interrupt();
+            self.turn = turn.as_mut().poll(context).is_pending().then_some(turn);
+        }
         self.meter.end_poll(polled.is_pending());
         polled
     }

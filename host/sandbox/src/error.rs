@@ -79,6 +79,16 @@ pub enum SandboxError {
         /// Which credential, and why not. Never its value.
         reason: String,
     },
+    /// A remote harms this host instead of answering.
+    #[error("component {component} was stopped in {call}: {what}")]
+    Remote {
+        /// Which component.
+        component: Label,
+        /// The function that the host had called.
+        call: &'static str,
+        /// Which remote, without its query, and what it did.
+        what: String,
+    },
     /// The component broke a promise of the contract.
     #[error("component {component} breaks the contract in {call}: {reason}")]
     Contract {

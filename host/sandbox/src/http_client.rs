@@ -5,6 +5,8 @@ mod body;
 mod connect;
 mod decode;
 mod exchange;
+mod flood;
+mod frames;
 mod mask;
 mod rate;
 mod send_error;
@@ -22,22 +24,24 @@ use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use tokio::sync::Semaphore;
 use url::Url;
 use wasmtime_wasi_http::{Error, WasiBody};
 
 pub(crate) use body::GuestBody;
 pub(crate) use decode::Decoder;
+pub(crate) use flood::Meter;
 pub(crate) use mask::Mask;
 pub(crate) use send_error::SendError;
 
+use crate::cpu::TakeTurns;
 use crate::credential::Credential;
 use crate::limits::Violation;
 use crate::policy::{Grants, shown};
 use crate::redact::Redactor;
 use crate::{Limits, SandboxError};
-use connect::{CheckedResolver, ProhibitedAddress, Resolve, SystemResolver, Timed, Used};
+use connect::{BelowTls, CheckedResolver, ProhibitedAddress, Resolve, SystemResolver, Timed, Used};
 use rate::Rate;
 
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -49,7 +53,7 @@ const MORE_HEADERS: u64 = 256 << 10;
 const MAX_POSTED_ANSWER: usize = 1 << 20;
 
 type Plain = HttpConnector<CheckedResolver>;
-type TlsClient = Client<Timed<HttpsConnector<Plain>>, WasiBody>;
+type TlsClient = Client<Timed<HttpsConnector<BelowTls<Plain>>>, WasiBody>;
 
 /// The HTTP client of one pipeline: its connection pool, grants, credentials and rate.
 ///
@@ -136,6 +140,7 @@ impl HttpClient {
                 inner: connector.clone(),
                 within: phases.connected,
                 connections: connections.clone(),
+                beside: beside(limits),
             }),
             tls: OnceLock::new(),
             connector,
@@ -214,6 +219,9 @@ impl HttpClient {
         if let Some(used) = response.extensions().get::<Used>() {
             used.mark();
         }
+        if let Some(meter) = response.extensions().get::<Meter>() {
+            meter.head(exchange::size(response.headers()));
+        }
         Ok(response)
     }
 
@@ -235,11 +243,15 @@ impl HttpClient {
                 .https_only()
                 .enable_http1()
                 .enable_http2()
-                .wrap_connector(self.connector.clone());
+                .wrap_connector(BelowTls {
+                    inner: self.connector.clone(),
+                    beside: beside(&self.limits),
+                });
             Ok(builder(&self.limits).build(Timed {
                 inner: connector,
                 within: self.phases.connected,
                 connections: self.connections.clone(),
+                beside: beside(&self.limits),
             }))
         });
         made.as_ref()
@@ -254,20 +266,24 @@ fn prohibited(host: &str, url: &Url) -> SendError {
     })
 }
 
-fn builder(limits: &Limits) -> hyper_util::client::legacy::Builder {
-    let mut builder = Client::builder(TokioExecutor::new());
-    // Larger than the limit: what the library refuses can't be told from other broken streams. It counts 32 bytes for each
-    // header.
-    let most = limits
+/// What a connection may bring beside bodies, in bytes: the headers of one answer at their longest fit in.
+fn beside(limits: &Limits) -> u64 {
+    limits
         .response_headers
         .saturating_mul(2)
-        .saturating_add(MORE_HEADERS);
-    let most = u32::try_from(most).unwrap_or(u32::MAX);
+        .saturating_add(MORE_HEADERS)
+}
+
+fn builder(limits: &Limits) -> hyper_util::client::legacy::Builder {
+    let mut builder = Client::builder(TakeTurns);
+    // Larger than the limit: what the library refuses can't be told from other broken streams. It counts 32 bytes for each
+    // header.
+    let most = u32::try_from(beside(limits)).unwrap_or(u32::MAX);
     builder
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_timer(TokioTimer::new())
         .timer(TokioTimer::new())
-        .http1_max_buf_size(1 << 20)
+        .http1_max_buf_size(most as usize)
         .http1_max_headers(limits.response_header_count as usize)
         .http2_max_header_list_size(most)
         .retry_canceled_requests(true);

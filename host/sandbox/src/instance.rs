@@ -206,6 +206,11 @@ impl Guard {
                 why,
             },
             Violation::Credential(reason) => SandboxError::Credential { component, reason },
+            Violation::Remote(what) => SandboxError::Remote {
+                component,
+                call,
+                what: self.shown(&what),
+            },
             Violation::Contract(reason) => SandboxError::Contract {
                 component,
                 call,

@@ -75,10 +75,21 @@ impl Default for Limits {
 /// Why the host will fail the call that is under way, whatever the component makes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Violation {
-    Limit { limit: String, key: &'static str },
-    Refused { what: String, remedy: String },
-    Forbidden { what: String, why: String },
+    Limit {
+        limit: String,
+        key: &'static str,
+    },
+    Refused {
+        what: String,
+        remedy: String,
+    },
+    Forbidden {
+        what: String,
+        why: String,
+    },
     Credential(String),
+    /// A remote did what no honest one does.
+    Remote(String),
     Contract(String),
 }
 

@@ -3,6 +3,7 @@
 
 mod cases;
 mod compiling;
+mod floods;
 mod fuzz;
 mod ipc;
 mod lengths;

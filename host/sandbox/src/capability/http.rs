@@ -11,7 +11,7 @@ use wasmtime_wasi_http::{
 };
 
 use crate::Limits;
-use crate::http_client::{Decoder, GuestBody, HttpClient, Mask, SendError};
+use crate::http_client::{Decoder, GuestBody, HttpClient, Mask, Meter, SendError};
 use crate::limits::{Violation, Violations};
 use crate::policy::{Grants, shown};
 
@@ -188,6 +188,7 @@ impl WasiHttpHooks for HttpCapability {
                 redactor: client.redactor().clone(),
                 usage,
                 violations,
+                meter: head.extensions.get::<Meter>().cloned(),
                 _permit: answer.permit,
             };
             let io: Box<dyn Future<Output = Result<(), Error>> + Send> = Box::new(std::future::ready(Ok(())));

@@ -1,3 +1,5 @@
+use std::error::Error as _;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,6 +13,7 @@ use tokio::time::Sleep;
 use wasmtime_wasi_http::Error;
 
 use super::decode::Decoder;
+use super::flood::Meter;
 use super::mask::Mask;
 use crate::capability::HttpUsage;
 use crate::limits::{Violation, Violations};
@@ -37,6 +40,8 @@ pub(crate) struct GuestBody {
     pub(crate) redactor: Redactor,
     pub(crate) usage: Arc<HttpUsage>,
     pub(crate) violations: Violations,
+    /// Of the connection.
+    pub(crate) meter: Option<Meter>,
     pub(crate) _permit: OwnedSemaphorePermit,
 }
 
@@ -48,9 +53,19 @@ impl GuestBody {
             Poll::Ready(Some(Ok(frame))) => {
                 let deadline = tokio::time::Instant::now() + self.between_bytes;
                 self.pause.as_mut().reset(deadline);
+                if let (Some(meter), Some(data)) = (&self.meter, frame.data_ref()) {
+                    meter.body(data.len() as u64);
+                }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(e))) => {
+                if let Some(what) = self.misdeed(&e) {
+                    self.violations.note(Violation::Remote(format!(
+                        "{} {what}; its connection was closed",
+                        self.url
+                    )));
+                    return Poll::Ready(Some(Err(Error::HttpProtocolError)));
+                }
                 let cut = e.is_incomplete_message() || e.is_body_write_aborted();
                 Poll::Ready(Some(Err(match cut {
                     true => Error::HttpResponseIncomplete,
@@ -66,6 +81,23 @@ impl GuestBody {
                 paused.map(|()| Some(Err(Error::ConnectionReadTimeout)))
             }
         }
+    }
+
+    /// What the remote did that no honest one does.
+    fn misdeed(&self, error: &hyper::Error) -> Option<String> {
+        if let Some(flood) = self.meter.as_ref().and_then(Meter::flood) {
+            return Some(flood.to_string());
+        }
+        // Chunk extensions and trailers without end.
+        let mut cause = error.source();
+        while let Some(e) = cause {
+            let broken = e.downcast_ref::<io::Error>();
+            if let Some(broken) = broken.filter(|e| e.kind() == io::ErrorKind::InvalidData) {
+                return Some(format!("sent a body that is none: {broken}"));
+            }
+            cause = e.source();
+        }
+        None
     }
 
     fn count(&mut self, bytes: u64) -> Result<(), Error> {

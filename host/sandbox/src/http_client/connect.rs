@@ -1,26 +1,28 @@
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::Uri;
+use http::{Extensions, Uri};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::rt::TokioIo;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
 
+use super::flood::{Below, Counted, Layer, Meter};
 use crate::policy::Grants;
 
-type Found = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
+type Found = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Where names lead to.
 pub(crate) trait Resolve: Send + Sync {
-    /// All addresses of a host.
+    /// All addresses of a host, with the scope (`%eth0`) of those that have one. Their port counts for nothing.
     fn resolve(&self, host: &str) -> Found;
 }
 
@@ -49,7 +51,7 @@ impl Resolve for SystemResolver {
             let found = tokio::task::spawn_blocking(look)
                 .await
                 .map_err(io::Error::other)??;
-            Ok(found.map(|address| address.ip()).collect())
+            Ok(found.collect())
         })
     }
 }
@@ -85,8 +87,8 @@ impl Service<Name> for CheckedResolver {
             let found = resolver.resolve(&host).await?;
             let granted: Vec<_> = found
                 .iter()
-                .filter(|found| grants.check_address(&host, **found))
-                .map(|found| SocketAddr::new(*found, 0))
+                .filter(|found| grants.check_address(&host, found.ip()))
+                .copied()
                 .collect();
             if granted.is_empty() && !found.is_empty() {
                 return Err(io::Error::other(ProhibitedAddress { host }));
@@ -104,6 +106,8 @@ pub(crate) struct Timed<C> {
     pub(crate) within: Duration,
     /// One for each connection, idle ones included: descriptors belong to the whole process.
     pub(crate) connections: Arc<Semaphore>,
+    /// Bytes that a remote may send beside bodies.
+    pub(crate) beside: u64,
 }
 
 /// Whether a connection has given a response before.
@@ -123,10 +127,11 @@ impl Used {
 impl<C> Service<Uri> for Timed<C>
 where
     C: Service<Uri> + Clone + Send + 'static,
+    C::Response: Connection,
     C::Error: Into<BoxError>,
     C::Future: Send + 'static,
 {
-    type Response = Tracked<C::Response>;
+    type Response = Tracked<TokioIo<Counted<C::Response>>>;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
@@ -142,16 +147,60 @@ where
             Ok::<_, BoxError>((stream, permit))
         };
         let connected = tokio::time::timeout(self.within, connected);
+        let beside = self.beside;
         Box::pin(async move {
             match connected.await {
                 Ok(Ok((stream, permit))) => Ok(Tracked {
-                    stream,
+                    stream: counted(stream, beside),
                     used: Used::default(),
                     _permit: permit,
                 }),
                 Ok(Err(e)) => Err(e),
                 Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
             }
+        })
+    }
+}
+
+fn counted<S: Connection>(stream: S, beside: u64) -> TokioIo<Counted<S>> {
+    let connected = stream.connected();
+    let mut extensions = Extensions::new();
+    connected.get_extras(&mut extensions);
+    let below = extensions.remove().map(|Below(meter)| meter);
+    let (layer, most) = match connected.is_negotiated_h2() {
+        true => (Layer::Http2, beside),
+        // Up to three buffers of a body are on their way when the first of their bytes is told.
+        false => (Layer::Http1, beside.saturating_mul(4)),
+    };
+    Counted::new(stream, Meter::new(layer, most, below))
+}
+
+/// A connector below TLS, whose bytes are counted too: not all that TLS reads comes through it.
+#[derive(Clone)]
+pub(crate) struct BelowTls<C> {
+    pub(crate) inner: C,
+    /// Bytes that may carry nothing.
+    pub(crate) beside: u64,
+}
+
+impl<C> Service<Uri> for BelowTls<C>
+where
+    C: Service<Uri>,
+    C::Future: Send + 'static,
+{
+    type Response = TokioIo<Counted<C::Response>>;
+    type Error = C::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, C::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), C::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let (connecting, beside) = (self.inner.call(uri), self.beside);
+        Box::pin(async move {
+            let stream = connecting.await?;
+            Ok(Counted::new(stream, Meter::new(Layer::Tls, beside, None)))
         })
     }
 }

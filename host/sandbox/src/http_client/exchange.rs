@@ -246,12 +246,9 @@ impl HttpClient {
 
     fn check_headers(&self, url: &Url, headers: &HeaderMap) -> Result<(), Violation> {
         let most = self.limits.response_headers;
-        let bytes: usize = headers
-            .iter()
-            .map(|(name, value)| name.as_str().len() + value.len() + 4)
-            .sum();
+        let bytes = size(headers);
         let (count, most_count) = (headers.len(), self.limits.response_header_count);
-        if bytes as u64 > most {
+        if bytes > most {
             return Err(Violation::Limit {
                 limit: format!(
                     "the headers of the answer of {} are longer than {most} bytes",
@@ -271,6 +268,14 @@ impl HttpClient {
         }
         Ok(())
     }
+}
+
+/// Bytes of headers, as HTTP/1.1 writes them.
+pub(super) fn size(headers: &HeaderMap) -> u64 {
+    let bytes = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4);
+    bytes.sum::<usize>() as u64
 }
 
 impl Outgoing {

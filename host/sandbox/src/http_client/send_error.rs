@@ -6,6 +6,7 @@ use hyper_util::client::legacy::Error as ClientError;
 use url::Url;
 use wasmtime_wasi_http::Error;
 
+use super::flood::{Flood, Meter};
 use super::{ProhibitedAddress, Used, prohibited};
 use crate::Limits;
 use crate::limits::Violation;
@@ -39,11 +40,21 @@ impl SendError {
         let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
         let mut text = String::new();
         let mut dropped = false;
+        if let Some(flood) = extras(error).get::<Meter>().and_then(Meter::flood) {
+            // On one that waited for work it was no answer to this request, and may have begun before it was sent.
+            return match served_before(error) {
+                true => Self::Dropped(Error::ConnectionTerminated),
+                false => flooded(url, &flood).into(),
+            };
+        }
         while let Some(e) = cause {
             let io = e.downcast_ref::<io::Error>();
             for e in std::iter::successors(Some(e), hidden_cause) {
                 if let Some(found) = e.downcast_ref::<ProhibitedAddress>() {
                     return prohibited(&found.host, url);
+                }
+                if let Some(flood) = e.downcast_ref::<Flood>() {
+                    return flooded(url, flood).into();
                 }
                 if let Some(tls) = e.downcast_ref::<rustls::Error>() {
                     return Self::Failed(Error::InternalError(Some(format!("TLS: {tls}"))));
@@ -86,6 +97,7 @@ impl SendError {
             Self::Stopped(Violation::Refused { what, remedy }) => {
                 format!("{what}; to allow it, write under [source.grants]: {remedy}")
             }
+            Self::Stopped(Violation::Remote(what)) => what.clone(),
             Self::Stopped(violation) => format!("{violation:?}"),
             Self::Failed(Error::DnsError { rcode: Some(why), .. }) => why.clone(),
             Self::Failed(error) | Self::Dropped(error) => format!("{error:?}"),
@@ -112,10 +124,19 @@ fn too_many_headers(url: &Url, limits: &Limits) -> Violation {
     }
 }
 
+fn flooded(url: &Url, flood: &Flood) -> Violation {
+    Violation::Remote(format!("{} {flood}; its connection was closed", shown(url)))
+}
+
 fn served_before(error: &ClientError) -> bool {
+    extras(error).get::<Used>().is_some_and(Used::is_marked)
+}
+
+/// What the connection carries that the error is about.
+fn extras(error: &ClientError) -> Extensions {
     let mut extensions = Extensions::new();
     if let Some(connection) = error.connect_info() {
         connection.get_extras(&mut extensions);
     }
-    extensions.get::<Used>().is_some_and(Used::is_marked)
+    extensions
 }

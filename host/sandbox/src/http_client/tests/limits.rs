@@ -10,13 +10,13 @@ fn limit(outcome: Result<Got, Failure>) -> (String, &'static str) {
     }
 }
 
-fn with(change: impl FnOnce(&mut Limits)) -> Limits {
+pub(super) fn with(change: impl FnOnce(&mut Limits)) -> Limits {
     let mut limits = Limits::default();
     change(&mut limits);
     limits
 }
 
-fn coded(text: &[u8], coding: &str) -> Vec<u8> {
+pub(super) fn coded(text: &[u8], coding: &str) -> Vec<u8> {
     match coding {
         "gzip" => {
             let mut coded = Vec::with_capacity(text.len() + 1024);

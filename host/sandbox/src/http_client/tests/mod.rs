@@ -2,6 +2,7 @@
 
 mod credentials;
 mod echoes;
+mod floods;
 mod limits;
 mod redirects;
 mod urls;
@@ -9,7 +10,7 @@ mod urls;
 use std::collections::HashMap;
 use std::future::ready;
 use std::io;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -132,7 +133,7 @@ fn redirect(to: &str) -> Reply {
 /// Names as a test wants them, and how often it was asked.
 #[derive(Default)]
 struct Names {
-    answers: HashMap<String, Vec<Vec<IpAddr>>>,
+    answers: HashMap<String, Vec<Vec<SocketAddr>>>,
     asked: AtomicUsize,
 }
 
@@ -141,7 +142,7 @@ impl Names {
     fn of(name: &str, answers: &[&[&str]]) -> Arc<Self> {
         let parsed = answers
             .iter()
-            .map(|answer| answer.iter().map(|ip| ip.parse().unwrap()).collect());
+            .map(|answer| answer.iter().map(|text| address(text)).collect());
         Arc::new(Self {
             answers: HashMap::from([(name.to_owned(), parsed.collect())]),
             asked: AtomicUsize::new(0),
@@ -150,7 +151,7 @@ impl Names {
 }
 
 impl Resolve for Names {
-    fn resolve(&self, host: &str) -> Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>> {
+    fn resolve(&self, host: &str) -> Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>> {
         let number = self.asked.fetch_add(1, Ordering::Relaxed);
         let found = self
             .answers
@@ -159,6 +160,14 @@ impl Resolve for Names {
         Box::pin(ready(
             found.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound)),
         ))
+    }
+}
+
+/// An address without a port, with its scope (`%3`) if it has one.
+fn address(text: &str) -> SocketAddr {
+    match text.contains('%') {
+        true => format!("[{text}]:0").parse().unwrap(),
+        false => SocketAddr::new(text.parse().unwrap(), 0),
     }
 }
 

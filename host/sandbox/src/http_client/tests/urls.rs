@@ -195,15 +195,14 @@ const URLS: &[(&str, Verdict)] = &[
 struct Telling;
 
 impl Resolve for Telling {
-    fn resolve(&self, host: &str) -> Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>> {
+    fn resolve(&self, host: &str) -> Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>> {
         let name = host.strip_suffix(".wild.example").unwrap_or(host);
         let address = match (name.strip_prefix("v4-"), name.strip_prefix("v6-")) {
             (Some(v4), _) => v4.replace('-', "."),
             (_, Some(v6)) => v6.replace('-', ":"),
             _ => "93.184.216.34".to_owned(),
         };
-        let address = address.parse().unwrap_or_else(|e| panic!("{host}: {e}"));
-        Box::pin(ready(Ok(vec![address])))
+        Box::pin(ready(Ok(vec![super::address(&address)])))
     }
 }
 
