@@ -4,6 +4,7 @@ mod credentials;
 mod echoes;
 mod floods;
 mod limits;
+mod names;
 mod redirects;
 mod urls;
 
