@@ -19,8 +19,8 @@ fn what_may_work_later_is_tried_again() {
     ];
     for fault in passing {
         let api = ScriptedApi::start(25);
-        // The first request asks what exists, the third one for rows.
-        for number in [1, 3] {
+        // The first request asks what exists, the fourth one for rows.
+        for number in [1, 4] {
             api.fault_at(number, fault.clone());
         }
         let work = Workspace::with(&Settings::of(&api));

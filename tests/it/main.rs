@@ -37,6 +37,8 @@ mod paths;
 mod progress;
 /// What is refused, with which exit status and message.
 mod refusals;
+/// APIs that give rows again.
+mod repeats;
 /// Tables and checkpoint locations on S3.
 mod s3;
 /// Signals, intervals, and two runners of one pipeline.

@@ -1,5 +1,6 @@
 //! What is asked of the API, and what it says exists.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use sandbar_sdk::http::{Client, MAX_BODY, Pending, Request, Response, Url};
@@ -15,6 +16,8 @@ const MOST_ROWS: u64 = 1 << 48;
 pub(crate) struct Api {
     client: Rc<dyn Client>,
     url: Url,
+    /// It was asked for a row behind its last one, and gave none.
+    trusted: Rc<Cell<bool>>,
 }
 
 /// A page of rows, and what the API says of all of them.
@@ -23,6 +26,8 @@ pub(crate) struct Counted {
     pub(crate) rows: u64,
     /// All rows that exist, where the API tells.
     pub(crate) total: Option<u64>,
+    /// The id of the first one.
+    first: Option<String>,
 }
 
 impl Api {
@@ -41,7 +46,8 @@ impl Api {
             return wrong("has a _start or a _limit of its own");
         }
         url.set_fragment(None);
-        Ok(Self { client, url })
+        let trusted = Rc::default();
+        Ok(Self { client, url, trusted })
     }
 
     /// Asks for `limit` rows from `start` on.
@@ -59,8 +65,12 @@ impl Api {
         let response = self.send(start, limit)?.wait()?.error_for_status()?;
         let total = total(&response)?;
         let request = response.request().to_owned();
-        let rows = rows::count(&response.bytes(MAX_BODY)?, start, limit, &request)?;
-        Ok(Counted { rows, total })
+        let found = rows::count(&response.bytes(MAX_BODY)?, start, limit, &request)?;
+        Ok(Counted {
+            rows: found.rows,
+            total,
+            first: found.first,
+        })
     }
 
     /// The end of what exists from `start` on, or `most` when there is more. `start` when there is nothing.
@@ -70,20 +80,63 @@ impl Api {
         }
         let counted = self.count(start, 1)?;
         let exist = match counted.total {
-            Some(total) if total <= start && counted.rows > 0 => {
-                let url = &self.url;
-                return Err(Error::malformed(format_args!(
-                    "{url} says that {total} rows exist and has row {start}"
-                )));
-            }
+            Some(total) if total <= start && counted.rows > 0 => return Err(self.too_many(total, start)),
             Some(total) => total,
             None if counted.rows == 0 => return self.nothing_from(start),
-            None => return self.probe(start, most),
+            None => return self.probe(start, most, &counted),
         };
         if exist < start {
             return Err(self.lost(start, &format!("only {exist} rows exist")));
         }
+        if exist > start && !self.trusted.get() {
+            self.verify(start, exist, &counted)?;
+            self.trusted.set(true);
+        }
         Ok(exist.min(most))
+    }
+
+    /// Asks once, of an API that has new rows, for the row behind the last one. Who has it ignores where a page is to
+    /// begin, or gives a total that is none: the size of the page, or the rows so far.
+    fn verify(&self, start: u64, total: u64, counted: &Counted) -> Result<()> {
+        let mut end = total;
+        for limit in [1, 2, 4] {
+            let behind = self.count(end, limit)?;
+            if behind.rows == 0 {
+                return Ok(());
+            }
+            self.differ(start, counted, end, &behind)?;
+            end = match behind.total {
+                // It has grown meanwhile, by more than could be seen.
+                Some(told) if told > end + behind.rows => return Ok(()),
+                Some(told) if told == end + behind.rows => told,
+                told => return Err(self.too_many(told.unwrap_or(total), end)),
+            };
+        }
+        let url = &self.url;
+        Err(Error::malformed(format_args!(
+            "{url} says that as many rows exist as it was asked for, and always has one more: last {end}, at first {total}"
+        )))
+    }
+
+    /// A row has one place.
+    fn differ(&self, one: u64, counted: &Counted, other: u64, again: &Counted) -> Result<()> {
+        match &counted.first {
+            Some(id) if one != other && again.first.as_ref() == Some(id) => {
+                let (url, id) = (&self.url, id.chars().take(40).collect::<String>());
+                Err(Error::malformed(format_args!(
+                    "{url} gives the same row, with the id {id:?}, for _start={one} and for _start={other}: it ignores \
+                     where a page is to begin"
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn too_many(&self, total: u64, row: u64) -> Error {
+        let url = &self.url;
+        Error::malformed(format_args!(
+            "{url} says that {total} rows exist and has row {row}"
+        ))
     }
 
     /// Without a total, an empty page means the end only if the row before it is there.
@@ -96,17 +149,22 @@ impl Api {
 
     /// Without a total, finds the end by asking for single rows: the last one that may be taken, then ever
     /// further from `start`, then in between. Row `start` exists, and `most` lies behind it.
-    fn probe(&self, start: u64, most: u64) -> Result<u64> {
+    fn probe(&self, start: u64, most: u64, counted: &Counted) -> Result<u64> {
+        let exists = |row: u64| {
+            let found = self.count(row, 1)?;
+            self.differ(start, counted, row, &found)?;
+            Ok::<_, Error>(found.rows > 0)
+        };
         let bound = most.min(start.saturating_add(MOST_ROWS));
         let (mut there, mut gone, mut step) = (start, bound, 1);
         if bound == most {
-            if most - start == 1 || self.exists(most - 1)? {
+            if most - start == 1 || exists(most - 1)? {
                 return Ok(most);
             }
             gone = most - 1;
         }
         while step < gone - there {
-            if self.exists(there + step)? {
+            if exists(there + step)? {
                 (there, step) = (there + step, step * 2);
             } else {
                 gone = there + step;
@@ -114,7 +172,7 @@ impl Api {
         }
         while gone - there > 1 {
             let middle = there + (gone - there) / 2;
-            if self.exists(middle)? {
+            if exists(middle)? {
                 there = middle;
             } else {
                 gone = middle;

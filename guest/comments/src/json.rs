@@ -20,6 +20,14 @@ pub(crate) struct Count<'a> {
     pub(crate) wanted: u64,
 }
 
+/// What a page has, where it is only counted.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) rows: u64,
+    /// The id of the first row, a number or a text, as it may be shown.
+    pub(crate) first: Option<String>,
+}
+
 impl<'de> DeserializeSeed<'de> for PageSeed<'_> {
     type Value = ();
 
@@ -52,21 +60,97 @@ impl<'de> Visitor<'de> for PageSeed<'_> {
 }
 
 impl<'de> Visitor<'de> for Count<'_> {
-    type Value = u64;
+    type Value = Found;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an array of comments")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<u64, A::Error> {
-        for row in 0..self.wanted {
-            self.place.row.set(row);
-            if rows.next_element::<IgnoredAny>()?.is_none() {
-                return Ok(row);
+    fn visit_seq<A: SeqAccess<'de>>(self, mut page: A) -> Result<Found, A::Error> {
+        let mut found = Found::default();
+        while found.rows < self.wanted {
+            self.place.row.set(found.rows);
+            let there = match found.rows {
+                0 => {
+                    let first = page.next_element_seed(Identity { row: true })?;
+                    first.map(|id| found.first = id)
+                }
+                _ => page.next_element::<IgnoredAny>()?.map(drop),
+            };
+            if there.is_none() {
+                return Ok(found);
+            }
+            found.rows += 1;
+        }
+        no_more(&mut page, self.place, self.wanted)?;
+        Ok(found)
+    }
+}
+
+/// The id of a row, or the value that is one. Whatever else is there is as good as none.
+struct Identity {
+    row: bool,
+}
+
+impl Identity {
+    fn of(self, value: impl ToString) -> Option<String> {
+        (!self.row).then(|| value.to_string())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Identity {
+    type Value = Option<String>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<String>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Identity {
+    type Value = Option<String>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a comment")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Option<String>, A::Error> {
+        let mut id = None;
+        while let Some(column) = fields.next_key_seed(Key)? {
+            match column {
+                Some(0) if self.row => id = fields.next_value_seed(Identity { row: false })?,
+                _ => drop(fields.next_value::<IgnoredAny>()?),
             }
         }
-        no_more(&mut rows, self.place, self.wanted)?;
-        Ok(self.wanted)
+        Ok(id)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Option<String>, A::Error> {
+        while elements.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Option<String>, E> {
+        Ok(None)
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Option<String>, E> {
+        Ok(None)
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Option<String>, E> {
+        Ok(self.of(value))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Option<String>, E> {
+        Ok(self.of(value))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Option<String>, E> {
+        Ok(self.of(value))
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Option<String>, E> {
+        Ok(self.of(value))
     }
 }
 

@@ -1,6 +1,6 @@
 use sandbar_sdk::arrow::RecordBatch;
 use sandbar_sdk::http::{MAX_BODY, Pending};
-use sandbar_sdk::{Error, Result};
+use sandbar_sdk::{Error, Result, SeenPages};
 
 use crate::api::Api;
 use crate::offset::Partition;
@@ -13,6 +13,7 @@ pub struct Pages {
     end: u64,
     page_size: u64,
     ahead: Option<Pending>,
+    seen: SeenPages,
 }
 
 impl Pages {
@@ -23,6 +24,7 @@ impl Pages {
             end: partition.end,
             page_size,
             ahead: None,
+            seen: SeenPages::default(),
         }
     }
 
@@ -55,6 +57,9 @@ impl Pages {
             return Err(Error::malformed(format_args!(
                 "{request} gave no rows, and rows {start} to {end} did exist"
             )));
+        }
+        if let Some(ids) = rows::ids(&page) {
+            self.seen.check(ids, &request)?;
         }
         if got < wanted {
             // What was asked for ahead begins too late.

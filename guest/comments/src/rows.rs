@@ -3,12 +3,15 @@
 use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
 
+use arrow_array::Array;
 use arrow_array::builder::{Int32Builder, StringBuilder};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int32Type;
 use sandbar_sdk::arrow::{DataType, Field, RecordBatch, Schema, SchemaRef};
 use sandbar_sdk::{Error, Result};
 use serde::de::{DeserializeSeed, Deserializer};
 
-use crate::json::{Count, PageSeed};
+use crate::json::{Count, Found, PageSeed};
 
 /// Enough of a body to recognise it in a message.
 const SHOWN: usize = 60;
@@ -36,8 +39,14 @@ pub(crate) fn parse(body: &[u8], start: u64, wanted: u64, request: &str) -> Resu
     columns.finish()
 }
 
+/// The ids of a page, where all of its rows have one.
+pub(crate) fn ids(page: &RecordBatch) -> Option<&[i32]> {
+    let ids = page.column(0).as_primitive_opt::<Int32Type>()?;
+    (ids.null_count() == 0).then_some(ids.values().as_ref())
+}
+
 /// Counts the rows of a page of at most `wanted`.
-pub(crate) fn count(body: &[u8], start: u64, wanted: u64, request: &str) -> Result<u64> {
+pub(crate) fn count(body: &[u8], start: u64, wanted: u64, request: &str) -> Result<Found> {
     let place = Place::default();
     read(body, request, &place, start, |json| {
         json.deserialize_seq(Count {

@@ -4,4 +4,5 @@ mod flaws;
 mod latest;
 mod reading;
 mod remote;
+mod repeats;
 mod rules;

@@ -102,9 +102,11 @@ pub mod http;
 mod json;
 pub mod log;
 pub mod options;
+mod seen_pages;
 
 pub use connector::{Connector, ReadLimit, SequentialSource, Source, Stream};
 pub use error::{Error, Result};
+pub use seen_pages::SeenPages;
 
 /// The Arrow types that the functions of a source take and give.
 pub mod arrow {

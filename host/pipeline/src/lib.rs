@@ -22,6 +22,7 @@ mod clock;
 mod commit;
 mod error;
 mod folder;
+mod keys;
 mod micro_batch;
 mod offset;
 mod owner;

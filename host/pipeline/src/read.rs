@@ -4,6 +4,7 @@ use arrow_array::{Array, RecordBatch};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::keys::SeenKeys;
 use crate::{
     Batch, Batches, Offset, Partition, PipelineError, ProgressSink, ReadLimit, Sink, Source, SourceError,
     SourceUsage, Stage, StageSummary,
@@ -73,7 +74,7 @@ pub(crate) async fn read_range<S: Source, K: Sink>(
     limit: ReadLimit,
     progress: &dyn ProgressSink,
 ) -> Result<ReadRows<K>, PipelineError> {
-    let mut staging = Staging::new(sink, progress);
+    let mut staging = Staging::new(SeenKeys::new(source.key(false), &source.schema()), sink, progress);
     let workers = parallelism.clamp(1, partitions.len().max(1));
     let parts = Arc::new(std::sync::Mutex::new(partitions.into_iter()));
     let (sender, mut receiver) = mpsc::channel(QUEUED_BATCHES);
@@ -113,7 +114,7 @@ pub(crate) async fn read_sequential<S: Source, K: Sink>(
     limit: ReadLimit,
     progress: &dyn ProgressSink,
 ) -> Result<ReadRows<K>, PipelineError> {
-    let mut staging = Staging::new(sink, progress);
+    let mut staging = Staging::new(SeenKeys::new(source.key(true), &source.schema()), sink, progress);
     let mut end = start.clone();
     let mut batches = source.read_from(start, limit).await?;
     while let Some(batch) = batches.next().await? {
@@ -183,11 +184,13 @@ struct Staging<'a, K: Sink> {
     rows: u64,
     bytes: u64,
     usage: SourceUsage,
+    keys: Option<SeenKeys>,
 }
 
 impl<'a, K: Sink> Staging<'a, K> {
-    fn new(sink: &'a mut K, progress: &'a dyn ProgressSink) -> Self {
+    fn new(keys: Option<SeenKeys>, sink: &'a mut K, progress: &'a dyn ProgressSink) -> Self {
         Self {
+            keys,
             sink,
             stage: None,
             progress,
@@ -202,6 +205,9 @@ impl<'a, K: Sink> Staging<'a, K> {
         let rows = count_rows(&batch);
         self.bytes = self.bytes.saturating_add(count_bytes(&batch));
         for part in batch.rows.into_iter().filter(|b| b.num_rows() > 0) {
+            if let Some(keys) = &mut self.keys {
+                keys.check(&part)?;
+            }
             let stage = match &mut self.stage {
                 Some(stage) => stage,
                 None => self.stage.insert(self.sink.stage().await?),

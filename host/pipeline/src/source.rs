@@ -73,6 +73,15 @@ pub trait Source: Send + Sync + 'static {
     /// The schema of every row.
     fn schema(&self) -> SchemaRef;
 
+    /// Columns that tell the rows of a range apart, or those of a sequential reading: no micro-batch may have a key
+    /// twice. Empty where it may, as it may where a row that changed comes again.
+    ///
+    /// Rows that one reading finds twice may have moved while they were read, so the micro-batch is tried again.
+    fn key(&self, sequential: bool) -> &[String] {
+        let _ = sequential;
+        &[]
+    }
+
     /// Where a pipeline without a committed batch starts.
     fn initial_offset(&self) -> impl Future<Output = Result<Offset, SourceError>> + Send;
 

@@ -8,7 +8,7 @@ use sandbar_pipeline::{
     PipelineError, PipelineOptions, ProgressSink, ReadLimit, RetryPolicy, RunSummary, Sink, SinkError,
     Source, SourceError, Start, StopSignal, Stopper, Trigger,
 };
-use sandbar_sandbox::{Connector, SandboxSource};
+use sandbar_sandbox::{Connector, SandboxSource, StreamInfo};
 
 use crate::conditional_put::Denied;
 use crate::config::{PipelineFile, Progress};
@@ -72,6 +72,7 @@ impl OpenPipeline {
             SourceError::InvalidOptions(message) => RuntimeError::from(file.option_error(&message)),
             other => other.into(),
         })?;
+        let source = with_key(source, file, &connector).await?;
         Ok(Self {
             file: file.clone(),
             connector,
@@ -263,6 +264,51 @@ impl OpenPipeline {
                 source,
             },
         }
+    }
+}
+
+/// The source with what tells its rows apart: by the file's word for every reading, by the component's for ranges alone. A
+/// row that changed comes again in many a sequential reading, and its key with it.
+async fn with_key(
+    source: SandboxSource,
+    file: &PipelineFile,
+    connector: &Connector,
+) -> Result<SandboxSource, RuntimeError> {
+    let schema = source.schema();
+    let missing = |key: &[String]| {
+        let mut key = key.iter();
+        key.find(|name| schema.column_with_name(name).is_none()).cloned()
+    };
+    let config = &file.config().source;
+    if let Some(key) = &config.key {
+        if let Some(name) = missing(key) {
+            let columns: Vec<_> = schema
+                .fields()
+                .iter()
+                .map(|field| field.name().as_str())
+                .collect();
+            let help = format!("write columns that the source has: {}", columns.join(", "));
+            let message = format!("the source has no column {name:?}");
+            return Err(file.error_at("source.key", &message, Some(&help)).into());
+        }
+        return Ok(source.with_key(key.clone(), true));
+    }
+    let options = config.options.clone().into();
+    let streams = match connector.discover(&options).await {
+        Ok(streams) => streams,
+        Err(error) => {
+            tracing::debug!(%error, "what tells rows apart is not known");
+            return Ok(source);
+        }
+    };
+    let named = |stream: &&StreamInfo| match &config.stream {
+        Some(name) => stream.name == *name,
+        None => streams.len() == 1,
+    };
+    let key = streams.iter().find(named).map(|stream| stream.key.clone());
+    match key.filter(|key| missing(key).is_none()) {
+        Some(key) => Ok(source.with_key(key, false)),
+        None => Ok(source),
     }
 }
 

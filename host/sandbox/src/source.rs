@@ -44,6 +44,9 @@ pub struct SandboxSource {
     schema: SchemaRef,
     identity: SourceIdentity,
     spent: Spent,
+    key: Vec<String>,
+    /// The key holds for sequential readings too.
+    sequential_key: bool,
 }
 
 /// What no batch tells of: see [`Source::take_usage`].
@@ -108,7 +111,19 @@ impl SandboxSource {
             schema,
             identity,
             spent: Spent::default(),
+            key: vec![],
+            sequential_key: false,
         })
+    }
+
+    /// The same with rows that these columns tell apart: see [`Source::key`].
+    #[must_use]
+    pub fn with_key(self, key: Vec<String>, sequential: bool) -> Self {
+        Self {
+            key,
+            sequential_key: sequential,
+            ..self
+        }
     }
 
     /// Asks the source whether its remote can be reached.
@@ -201,6 +216,13 @@ impl Source for SandboxSource {
 
     fn schema(&self) -> SchemaRef {
         self.schema.clone()
+    }
+
+    fn key(&self, sequential: bool) -> &[String] {
+        match sequential && !self.sequential_key {
+            true => &[],
+            false => &self.key,
+        }
     }
 
     async fn initial_offset(&self) -> Result<Offset, SourceError> {

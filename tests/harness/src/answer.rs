@@ -64,7 +64,10 @@ pub(crate) async fn answer(
 
 fn page(request: &RecordedRequest, rows: u64, fault: Option<&Fault>) -> Value {
     let number = |name: &str| request.parameter(name).and_then(|text| text.parse::<u64>().ok());
-    let start = number("_start").unwrap_or(0);
+    let start = match fault {
+        Some(Fault::IgnoreStart) => 0,
+        _ => number("_start").unwrap_or(0),
+    };
     let limit = match fault {
         Some(Fault::IgnoreLimit) => u64::MAX,
         Some(Fault::ShortPage(most)) => number("_limit").unwrap_or(u64::MAX).min(*most),

@@ -31,6 +31,8 @@ pub enum Fault {
     NotJson,
     /// Gives everything from the start on, whatever the limit.
     IgnoreLimit,
+    /// Gives the first rows, wherever the request wants to begin.
+    IgnoreStart,
     /// Gives at most so many rows, although there are more.
     ShortPage(u64),
     /// Leaves out `X-Total-Count`.

@@ -5,18 +5,19 @@ use sandbar_sdk::{Error, ReadLimit, Result, Source};
 use super::remote::{Remote, at, max_rows};
 
 #[test]
-fn c5_a_total_is_asked_once_and_bounds_the_end() {
+fn c5_a_total_is_asked_once_tried_once_and_bounds_the_end() {
     let remote = Remote::with_rows(25);
     let comments = remote.comments("");
     assert_eq!(
         comments.latest_offset(&at(20), None, max_rows(10)).unwrap(),
         at(25)
     );
-    assert_eq!(remote.asked(), [(20, 1)]);
+    assert_eq!(remote.asked(), [(20, 1), (25, 1)]);
     assert_eq!(
         comments.latest_offset(&at(20), None, max_rows(3)).unwrap(),
         at(23)
     );
+    assert_eq!(remote.asked(), [(20, 1)]);
     assert_eq!(
         comments.latest_offset(&at(25), None, max_rows(3)).unwrap(),
         at(25)

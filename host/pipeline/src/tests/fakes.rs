@@ -37,6 +37,8 @@ pub(crate) struct World {
     pub(crate) options: PipelineOptions,
     pub(crate) sequential: bool,
     pub(crate) carries_offset: bool,
+    /// What tells the source\'s rows apart.
+    pub(crate) key: Vec<String>,
     stop: StopSignal,
     remote: Shared<Remote>,
     table: Shared<Table>,
@@ -72,6 +74,7 @@ impl World {
             },
             sequential: false,
             carries_offset: true,
+            key: vec![],
             stop,
             remote: shared(Remote::new(rows)),
             table: shared(Table::default()),
@@ -141,6 +144,7 @@ impl World {
             checkpoint: checkpoint.clone(),
             sequential: self.sequential,
             component: self.component.clone(),
+            key: self.key.clone(),
         };
         let sink = FakeSink {
             table: self.table.clone(),

@@ -4,6 +4,7 @@ mod breaches;
 mod crashes;
 mod empty_batches;
 mod growth;
+mod keys;
 mod kills;
 mod model;
 mod offset;

@@ -34,6 +34,9 @@ pub struct SourceConfig {
     pub digest: Option<String>,
     /// The component's own options, checked with [`PipelineFile::check_options`](super::PipelineFile::check_options).
     pub options: Map<String, Value>,
+    /// Columns that tell rows apart, so that none may come twice in a micro-batch; nothing means what the component says,
+    /// and an empty list that nothing tells them apart.
+    pub key: Option<Vec<String>>,
     /// What the component may reach.
     pub grants: GrantsConfig,
     /// What the host adds to requests on their way out.

@@ -90,6 +90,8 @@ fn source(mut section: Section<'_>, folder: &Path, mistakes: &Mistakes) -> Optio
     let component = section.required("component", "component = \"comments\"", value::string);
     let stream = section.read("stream", value::string);
     let digest = section.read("digest", value::digest);
+    let key = section.read("key", value::array).is_some();
+    let key = key.then(|| section.list("key", value::string));
     let options = section
         .section("options")
         .table()
@@ -108,6 +110,7 @@ fn source(mut section: Section<'_>, folder: &Path, mistakes: &Mistakes) -> Optio
         stream,
         digest,
         options,
+        key,
         grants,
         credentials,
         limits,

@@ -55,6 +55,8 @@ pub(crate) struct FakeSource {
     pub(crate) checkpoint: CheckpointLocation,
     pub(crate) sequential: bool,
     pub(crate) component: ComponentId,
+    /// What tells its rows apart.
+    pub(crate) key: Vec<String>,
 }
 
 pub(crate) struct FakeBatches {
@@ -156,6 +158,10 @@ impl Source for FakeSource {
 
     fn schema(&self) -> SchemaRef {
         schema()
+    }
+
+    fn key(&self, _sequential: bool) -> &[String] {
+        &self.key
     }
 
     async fn initial_offset(&self) -> Result<Offset, SourceError> {
