@@ -1,4 +1,4 @@
-//! Measures the program as its users run it: `cargo bench --workspace --bench ingest [-- million|small|idle|age|beside]`.
+//! Measures the program as its users run it: `cargo bench --workspace --bench ingest [-- million|keys|small|idle|age|beside|floods]`.
 //!
 //! The API is `sandbar demo-api`, in a process of its own on the same machine. Each figure is the median of
 //! several runs; ratios within one line are more telling than single figures on a busy machine.
@@ -8,6 +8,9 @@
     clippy::disallowed_methods,
     reason = "a benchmark measures time, and stops when something fails"
 )]
+
+#[path = "ingest/floods.rs"]
+mod floods;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -28,6 +31,9 @@ fn main() {
     if asked("million") {
         million();
     }
+    if asked("keys") {
+        keys();
+    }
     if asked("small") {
         small();
     }
@@ -39,6 +45,9 @@ fn main() {
     }
     if asked("beside") {
         beside();
+    }
+    if asked("floods") {
+        floods::floods();
     }
 }
 
@@ -76,6 +85,25 @@ fn million() {
         let ms = run.milliseconds(stage);
         println!("  {stage:15} {ms:.0} ms, {:.0} % of these", 100.0 * ms / total);
     }
+}
+
+/// What it costs to see that no key comes twice, on the same million rows.
+fn keys() {
+    const ROWS: u64 = 1_000_000;
+    let api = Api::start(ROWS);
+    println!("keys: {ROWS} comments with their keys compared, and not");
+    let (mut with, mut without) = (vec![], vec![]);
+    for _ in 0..RUNS {
+        for (walls, more) in [(&mut with, ""), (&mut without, "key = []\n")] {
+            let folder = tempfile::tempdir().unwrap();
+            let run = run(&pipeline_with(folder.path(), &api, 100_000, 1_000, more));
+            assert_eq!(run.sum("rows"), ROWS as f64);
+            walls.push(run.wall.as_secs_f64());
+        }
+    }
+    let (with, without) = (median(with), median(without));
+    println!("  compared        {with:.2} s");
+    println!("  not compared    {without:.2} s, ratio {:.3}", with / without);
 }
 
 /// 50 batches of 10 rows.
@@ -224,10 +252,21 @@ impl Drop for Api {
 }
 
 fn pipeline(folder: &Path, api: &Api, rows_per_batch: u64, page_size: u64) -> std::path::PathBuf {
+    pipeline_with(folder, api, rows_per_batch, page_size, "")
+}
+
+/// The same with more keys for `[source]`.
+fn pipeline_with(
+    folder: &Path,
+    api: &Api,
+    rows_per_batch: u64,
+    page_size: u64,
+    more: &str,
+) -> std::path::PathBuf {
     let file = folder.join("bench.toml");
     let origin = api.url.trim_end_matches("/comments");
     let text = format!(
-        "name = \"bench\"\n[source]\ncomponent = \"comments\"\n[source.options]\napi_url = \"{}\"\n\
+        "name = \"bench\"\n[source]\ncomponent = \"comments\"\n{more}[source.options]\napi_url = \"{}\"\n\
          rows_per_batch = {rows_per_batch}\npage_size = {page_size}\n[source.grants]\nhttp = [\"{origin}\"]\n\
          [sink]\ntable = \"table\"\n[checkpoint]\nlocation = \"checkpoint\"\n",
         api.url
