@@ -183,15 +183,9 @@ async fn http2<S: AsyncRead + AsyncWrite>(stream: S, counts: &Counts, flood: Flo
     };
     writer.write_all(&first).await?;
     // What the client says meanwhile is read, so that nothing but its own account ends this.
-    let answers = async {
-        loop {
-            if let Err(e) = requests(&mut stream_id).await {
-                return Err(e);
-            }
-        }
-    };
+    let gone = async { while requests(&mut stream_id).await.is_ok() {} };
     tokio::select! {
-        ended = answers => ended,
+        () = gone => Ok(()),
         ended = pour(&mut writer, &again, counts) => ended,
     }
 }

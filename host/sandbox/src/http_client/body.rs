@@ -19,6 +19,9 @@ use crate::capability::HttpUsage;
 use crate::limits::{Violation, Violations};
 use crate::redact::Redactor;
 
+/// How the library of HTTP/2 calls what it closes a connection for (`ENHANCE_YOUR_CALM`).
+const EXCESSIVE: &str = "error detected: detected excessive load";
+
 /// A response's body on its way to the component: decoded, counted, without the secrets that it echoes, and ended with
 /// an error when it is too long, or pauses or lasts for too long.
 pub(crate) struct GuestBody {
@@ -94,6 +97,10 @@ impl GuestBody {
             let broken = e.downcast_ref::<io::Error>();
             if let Some(broken) = broken.filter(|e| e.kind() == io::ErrorKind::InvalidData) {
                 return Some(format!("sent a body that is none: {broken}"));
+            }
+            // The library of HTTP/2 bounds some kinds of frames itself, and its text alone says so.
+            if e.to_string().contains(EXCESSIVE) {
+                return Some("sent frames of HTTP/2 without end that belong to no body".to_owned());
             }
             cause = e.source();
         }

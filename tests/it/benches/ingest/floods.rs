@@ -5,7 +5,7 @@ use std::time::Instant;
 use sandbar_harness::{Authority, Certificate, Flood, FloodingApi, Frames};
 use serde_json::Value;
 
-use super::{Api, RUNS, SANDBAR, median, number, pipeline};
+use super::{Api, SANDBAR, median, number, pipeline};
 
 /// Whether a pipeline keeps its pace beside remotes that send without end, and what those cost.
 pub(crate) fn floods() {
@@ -15,7 +15,7 @@ pub(crate) fn floods() {
     let tls = authority.vouch(Certificate::default());
     println!("floods: {ROWS} comments beside four remotes that flood");
     let pace = |floods: &[FloodingApi]| {
-        let runs = (0..RUNS).map(|_| {
+        let runs = (0..3).map(|_| {
             let folder = tempfile::tempdir().unwrap();
             std::fs::write(folder.path().join("authority.pem"), authority.pem()).unwrap();
             let mut files = vec![pipeline(folder.path(), &api, 100_000, 1_000)];
