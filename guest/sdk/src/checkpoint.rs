@@ -12,8 +12,9 @@ use crate::{Result, json};
 ///
 /// # Errors
 ///
-/// [`Error::Malformed`](crate::Error::Malformed) for a note that is not a `T`, with the note; else what the host answers.
-pub fn load<T: DeserializeOwned>() -> Result<Option<T>> {
+/// [`Error::Malformed`](crate::Error::Malformed) for a note that is not a `T`, or that has a number with more digits than
+/// `T` keeps, with the note; else what the host answers.
+pub fn load<T: Serialize + DeserializeOwned>() -> Result<Option<T>> {
     load_text()?
         .map(|note| json::read("progress note", &note))
         .transpose()

@@ -27,6 +27,9 @@ pub trait Connector: Sized + 'static {
     /// The options. Doc comments and `#[schemars(..)]` bounds show in the schema that operators see.
     type Options: DeserializeOwned + JsonSchema;
     /// A position in a stream. Its default is where a stream begins.
+    ///
+    /// Hosts keep every digit of a number; an `f64` or a [`serde_json`](https://docs.rs/serde_json) value does not. An offset
+    /// with a number that this type would round is refused before it gets here.
     type Offset: Serialize + DeserializeOwned + Default + PartialEq;
 
     /// The streams that these options give access to. May make requests.

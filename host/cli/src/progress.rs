@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use sandbar_runtime::{BatchId, BatchReport, Offset, ProgressSink, Silent};
-use serde_json::json;
+use serde::Serialize;
 
 use crate::args::ProgressFormat;
 use crate::output::{count, print_json};
@@ -58,35 +58,65 @@ impl ProgressSink for JsonLines {
         }
         let ms = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
         let (times, usage) = (&report.times, &report.usage);
-        let written = print_json(&json!({
-            "pipeline": self.pipeline,
-            "batch": report.batch,
-            "start": report.start,
-            "end": report.end,
-            "latest": report.latest,
-            "rows": report.rows,
-            "files": report.files,
-            "bytes": report.bytes,
-            "table_version": report.table_version,
-            "requests": usage.requests,
-            "response_bytes": usage.response_bytes,
-            "peak_memory": usage.peak_memory,
-            "milliseconds": {
-                "plan": ms(times.plan),
-                "read": ms(times.read),
-                "guest": ms(usage.guest),
-                "decode": ms(usage.decode),
-                "encode": ms(times.encode),
-                "commit": ms(times.commit),
-                "acknowledge": ms(times.acknowledge),
-                "total": ms(times.total),
+        let written = print_json(&ReportLine {
+            batch: report.batch,
+            bytes: report.bytes,
+            end: &report.end,
+            files: report.files,
+            latest: report.latest.as_ref(),
+            milliseconds: Milliseconds {
+                acknowledge: ms(times.acknowledge),
+                commit: ms(times.commit),
+                decode: ms(usage.decode),
+                encode: ms(times.encode),
+                guest: ms(usage.guest),
+                plan: ms(times.plan),
+                read: ms(times.read),
+                total: ms(times.total),
             },
-        }));
+            peak_memory: usage.peak_memory,
+            pipeline: &self.pipeline,
+            requests: usage.requests,
+            response_bytes: usage.response_bytes,
+            rows: report.rows,
+            start: &report.start,
+            table_version: report.table_version,
+        });
         if let Err(e) = written {
             self.unread.store(true, Ordering::Relaxed);
             tracing::warn!(pipeline = %self.pipeline, error = %e, "no more progress is shown; the run goes on");
         }
     }
+}
+
+/// A line of [`JsonLines`]. It is no `json!`: that holds numbers of offsets in 64 bits.
+#[derive(Serialize)]
+struct ReportLine<'a> {
+    batch: BatchId,
+    bytes: u64,
+    end: &'a Offset,
+    files: u64,
+    latest: Option<&'a Offset>,
+    milliseconds: Milliseconds,
+    peak_memory: u64,
+    pipeline: &'a str,
+    requests: u64,
+    response_bytes: u64,
+    rows: u64,
+    start: &'a Offset,
+    table_version: u64,
+}
+
+#[derive(Serialize)]
+struct Milliseconds {
+    acknowledge: f64,
+    commit: f64,
+    decode: f64,
+    encode: f64,
+    guest: f64,
+    plan: f64,
+    read: f64,
+    total: f64,
 }
 
 /// One line that moves, for each pipeline.

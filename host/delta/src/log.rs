@@ -99,10 +99,7 @@ fn parse_commit(version: u64, text: &[u8]) -> Entry {
     for line in lines.filter_map(|line| serde_json::from_slice::<Line>(line).ok()) {
         if let Some(info) = line.commit_info {
             entry.timestamp = info.timestamp.as_i64();
-            entry.note = info
-                .sandbar
-                .as_str()
-                .and_then(|text| serde_json::from_str(text).ok());
+            entry.note = info.sandbar.as_str().and_then(|text| Note::parse(text).ok());
             entry.operation = info.operation.as_str().map(str::to_owned);
             // Some writers give numbers, others their text.
             let to = &info.operation_parameters["version"];
@@ -120,6 +117,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::txn::to_json;
 
     #[test]
     fn a_commit_tells_who_made_it() {
@@ -135,6 +133,17 @@ mod tests {
         assert_eq!(entry.added, ["a"]);
         let note = entry.note.unwrap();
         assert_eq!((note.batch.batch, note.run.as_str()), (3, "r"));
+        assert_eq!(
+            to_json(&note).unwrap(),
+            r#"{"pipeline":"p","batch":3,"start":null,"end":{"n":1},"rows":2,"component":{"name":"c","version":"1","digest":"d"},"run":"r"}"#
+        );
+        let digits = r#"{"at":1700000000.123456789,"id":18446744073709551616}"#;
+        let text = to_json(&note).unwrap().replace(r#"{"n":1}"#, digits);
+        let note = Note::parse(&text).unwrap();
+        assert_eq!(
+            (note.batch.end.to_string(), to_json(&note).unwrap()),
+            (digits.to_owned(), text)
+        );
         for foreign in [
             "",
             "{\"add\":{}}",

@@ -40,16 +40,28 @@ pub(crate) struct Progress {
 }
 
 /// What `commitInfo` holds in its field `sandbar`, as JSON text.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Note {
     #[serde(flatten)]
     pub(crate) batch: MicroBatch,
     /// Which attempt of which process wrote it: the only thing that tells two commits of one batch apart.
-    #[serde(default)]
     pub(crate) run: String,
 }
 
 impl Note {
+    /// Reads what [`to_json`] wrote. In two goes: what serde flattens goes through 64-bit numbers, and offsets may have
+    /// more digits.
+    pub(crate) fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Beside {
+            #[serde(default)]
+            run: String,
+        }
+        let batch = serde_json::from_str(text)?;
+        let Beside { run } = serde_json::from_str(text)?;
+        Ok(Self { batch, run })
+    }
+
     /// The note as the kernel takes it.
     pub(crate) fn commit_info(text: &str) -> Result<(Box<dyn EngineData>, SchemaRef), KernelError> {
         let schema = Arc::new(Schema::new(vec![Field::new("sandbar", ArrowType::Utf8, true)]));

@@ -10,10 +10,9 @@ use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::folder::create_location;
-use crate::{BatchId, CheckpointError, ComponentId, Offset, PipelineError, SourceIdentity};
+use crate::{BatchId, CheckpointError, ComponentId, Json, Offset, PipelineError, SourceIdentity};
 
 const NOTE: &str = "source/progress.json";
 /// Where the PySpark job of the idea keeps its note.
@@ -22,7 +21,7 @@ const OFFSETS: &str = "offsets";
 const KEPT_ENTRIES: usize = 100;
 /// The longest progress note, in bytes.
 pub(crate) const MAX_NOTE_BYTES: usize = 64 * 1024;
-/// Two offsets of the longest kind fit, though JSON can grow when it is written anew: `1e15` to 18 digits.
+/// Two offsets of the longest kind fit, though JSON can grow when it is written anew.
 const MAX_ENTRY_BYTES: u64 = 16 * 1024 * 1024;
 
 /// A pipeline's folder of notes: the source's progress note, and the offset log of tables that can't carry
@@ -117,7 +116,7 @@ impl CheckpointLocation {
     ///
     /// # Errors
     /// The note can't be read, is longer than 64 KiB, or is not JSON.
-    pub async fn load_note(&self) -> Result<Option<Value>, CheckpointError> {
+    pub async fn load_note(&self) -> Result<Option<Json>, CheckpointError> {
         Ok(self.find_note().await?.map(|(_, note)| note))
     }
 
@@ -126,13 +125,14 @@ impl CheckpointLocation {
         Ok(self.find_note().await?.map(|(path, _)| self.full(path)))
     }
 
-    async fn find_note(&self) -> Result<Option<(&'static str, Value)>, CheckpointError> {
+    async fn find_note(&self) -> Result<Option<(&'static str, Json)>, CheckpointError> {
         let outdated = self.own_note_outdated.load(Ordering::Relaxed);
         for path in [NOTE, FOREIGN_NOTE] {
             if path == NOTE && outdated {
                 continue;
             }
-            if let Some(note) = self.read_json(path, MAX_NOTE_BYTES as u64).await? {
+            if let Some(text) = self.read_text(path, MAX_NOTE_BYTES as u64).await? {
+                let note = Json::parse(&text).map_err(|e| self.not_json(path, e))?;
                 return Ok(Some((path, note)));
             }
         }
@@ -151,7 +151,8 @@ impl CheckpointLocation {
                 text.len()
             )));
         }
-        serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|e| damaged(format!("not JSON: {e}")))?;
+        // What can't be loaded again is not saved.
+        Json::parse(text).map_err(|e| damaged(format!("not JSON: {e}")))?;
         self.put(NOTE, text.to_owned(), PutMode::Overwrite).await?;
         self.own_note_outdated.store(false, Ordering::Relaxed);
         Ok(())
@@ -163,14 +164,17 @@ impl CheckpointLocation {
     /// It can't be read, or is damaged.
     pub async fn load_entry(&self, batch: BatchId) -> Result<Option<OffsetEntry>, CheckpointError> {
         let path = entry_path(batch);
-        let Some(value) = self.read_json(&path, MAX_ENTRY_BYTES).await? else {
+        let Some(text) = self.read_text(&path, MAX_ENTRY_BYTES).await? else {
             return Ok(None);
         };
         let damaged = |reason: String| CheckpointError::Damaged {
             path: self.full(&path),
             reason,
         };
-        let entry: OffsetEntry = serde_json::from_value(value).map_err(|e| damaged(e.to_string()))?;
+        let entry: OffsetEntry = serde_json::from_str(&text).map_err(|e| match e.is_data() {
+            true => damaged(e.to_string()),
+            false => self.not_json(&path, e),
+        })?;
         if entry.batch != batch {
             return Err(damaged(format!("it speaks of batch {}", entry.batch)));
         }
@@ -281,23 +285,28 @@ impl CheckpointLocation {
             .map_err(|source| self.failed(path, source))
     }
 
-    pub(crate) async fn read_json(&self, path: &str, most: u64) -> Result<Option<Value>, CheckpointError> {
+    pub(crate) async fn read_text(&self, path: &str, most: u64) -> Result<Option<String>, CheckpointError> {
         let found = match self.store.get(&Path::from(path)).await {
             Ok(found) => found,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             Err(source) => return Err(self.failed(path, source)),
         };
-        let damaged = |reason: String| CheckpointError::Damaged {
-            path: self.full(path),
-            reason,
-        };
         if found.meta.size > most {
-            return Err(damaged(format!("{} bytes; {most} are allowed", found.meta.size)));
+            return Err(CheckpointError::Damaged {
+                path: self.full(path),
+                reason: format!("{} bytes; {most} are allowed", found.meta.size),
+            });
         }
         let bytes = found.bytes().await.map_err(|source| self.failed(path, source))?;
-        serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|e| damaged(format!("not JSON: {e}")))
+        let text = String::from_utf8(bytes.into()).map_err(|e| self.not_json(path, e))?;
+        Ok(Some(text))
+    }
+
+    fn not_json(&self, path: &str, error: impl fmt::Display) -> CheckpointError {
+        CheckpointError::Damaged {
+            path: self.full(path),
+            reason: format!("not JSON: {error}"),
+        }
     }
 }
 
@@ -342,12 +351,12 @@ mod tests {
         std::fs::write(folder.path().join("progress.json"), r#"{"current": 20}"#).unwrap();
         let location = CheckpointLocation::local(folder.path()).unwrap();
         let note = location.load_note().await.unwrap().unwrap();
-        assert_eq!(note, serde_json::json!({"current": 20}));
+        assert_eq!(note, serde_json::json!({"current": 20}).into());
 
         location.save_note(r#"{"current":30}"#).await.unwrap();
         let again = CheckpointLocation::local(folder.path()).unwrap();
         let note = again.load_note().await.unwrap().unwrap();
-        assert_eq!(note, serde_json::json!({"current": 30}));
+        assert_eq!(note, serde_json::json!({"current": 30}).into());
         let text = std::fs::read_to_string(folder.path().join(NOTE)).unwrap();
         assert_eq!(text, r#"{"current":30}"#);
     }
@@ -358,8 +367,38 @@ mod tests {
         location.save_note("1").await.unwrap();
         let long = format!("\"{}\"", "x".repeat(MAX_NOTE_BYTES));
         assert!(location.save_note(&long).await.is_err());
-        assert!(location.save_note("{").await.is_err());
-        assert_eq!(location.load_note().await.unwrap(), Some(Value::from(1)));
+        for not_json in ["{", "1e999", &format!("{}{}", "[".repeat(200), "]".repeat(200))] {
+            assert!(location.save_note(not_json).await.is_err(), "{not_json}");
+        }
+        let note = location.load_note().await.unwrap().unwrap();
+        assert_eq!(note.to_string(), "1");
+    }
+
+    #[tokio::test]
+    async fn numbers_of_notes_and_entries_keep_their_digits() {
+        let location = CheckpointLocation::memory();
+        let text = r#"{"at":1700000000.123456789,"id":18446744073709551616,"none":1.50}"#;
+        location.save_note(text).await.unwrap();
+        let note = location.load_note().await.unwrap().unwrap();
+        assert_eq!(note.to_string(), text);
+        let mut digits = entry(1);
+        digits.start = Offset::parse("1700000000.123456788").unwrap();
+        digits.end = Offset::parse(text).unwrap();
+        assert!(location.claim_entry(&digits).await.unwrap());
+        let again = location.load_entry(1).await.unwrap().unwrap();
+        assert_eq!(again, digits);
+        assert_eq!(
+            (again.start.to_string(), again.end.to_string()),
+            ("1700000000.123456788".to_owned(), text.to_owned())
+        );
+        let end = location
+            .load_end(1, Some(digits.end.fingerprint()))
+            .await
+            .unwrap();
+        assert_eq!(end.to_string(), text);
+        let rounded = Offset::from(digits.end.value());
+        assert_ne!(rounded, end);
+        assert!(location.load_end(1, Some(rounded.fingerprint())).await.is_err());
     }
 
     #[tokio::test]

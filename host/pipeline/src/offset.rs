@@ -1,11 +1,11 @@
-use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::is_unprintable;
+use crate::json::Number;
+use crate::{Json, is_unprintable};
 
 /// Number of a micro-batch within its pipeline. The first one is 1; 0 means that none was committed.
 pub type BatchId = u64;
@@ -22,15 +22,16 @@ const MAX_SHOWN: usize = 200;
 
 /// A position in a stream: JSON that only its source understands.
 ///
-/// Two offsets are equal when they are the same JSON value, whatever their spelling. They have no order.
+/// Two offsets are equal when they are the same JSON value, whatever their spelling: see [`Json`]. They have no order.
+/// Numbers come back as the source wrote them, digit by digit.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Offset(Value);
+pub struct Offset(Json);
 
 /// A part of a range, to be read by itself: JSON that only its source understands.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Partition(Value);
+pub struct Partition(Json);
 
 macro_rules! json_text {
     ($name:ident, $what:literal) => {
@@ -38,8 +39,8 @@ macro_rules! json_text {
             /// Takes JSON text.
             ///
             /// # Errors
-            /// A message for people when the text is longer than 1 MiB, is nested deeper than 100 levels, or is
-            /// not JSON.
+            /// A message for people when the text is longer than 1 MiB, is nested deeper than 100 levels, is not
+            /// JSON, or has a number that no 64-bit float comes near.
             pub fn parse(text: &str) -> Result<Self, String> {
                 if text.len() > MAX_JSON_BYTES {
                     return Err(format!(
@@ -48,10 +49,9 @@ macro_rules! json_text {
                         MAX_JSON_BYTES
                     ));
                 }
-                let value =
-                    serde_json::from_str(text).map_err(|e| format!(concat!($what, " is not JSON: {}"), e))?;
-                match depth(&value) {
-                    0..=MAX_JSON_DEPTH => Ok(Self(value)),
+                let json = Json::parse(text).map_err(|e| format!(concat!($what, " is not JSON: {}"), e))?;
+                match json.depth() {
+                    0..=MAX_JSON_DEPTH => Ok(Self(json)),
                     depth => Err(format!(
                         concat!($what, " of {} nested levels; {} are allowed"),
                         depth, MAX_JSON_DEPTH
@@ -59,15 +59,21 @@ macro_rules! json_text {
                 }
             }
 
-            /// The value inside.
-            pub fn value(&self) -> &Value {
-                &self.0
+            /// The value inside, for looking at: numbers have 64 bits there, and digits may be gone.
+            pub fn value(&self) -> Value {
+                self.0.to_value()
             }
         }
 
         impl From<Value> for $name {
             fn from(value: Value) -> Self {
-                Self(value)
+                Self(value.into())
+            }
+        }
+
+        impl From<Json> for $name {
+            fn from(json: Json) -> Self {
+                Self(json)
             }
         }
 
@@ -86,16 +92,34 @@ macro_rules! json_text {
 }
 
 impl Offset {
-    /// A number of 63 bits that tells this offset from others. Offsets that are equal have the same, in every
-    /// version of this program: it is written into tables.
+    /// A number of 63 bits that tells this offset from others, the same in every version of this program: it is
+    /// written into tables.
     ///
-    /// It is the beginning of the SHA-256 of the value with its keys in order.
+    /// It is the beginning of the SHA-256 of the value with its keys in order. Equal offsets have the same, but for
+    /// a number that is written as a whole one here (`1`) and as another one there (`1.0`): tables of old tell those
+    /// apart.
     pub fn fingerprint(&self) -> u64 {
+        self.print(Number::stored_form)
+    }
+
+    /// A fingerprint that is the same for all offsets that are equal. It is in no table.
+    pub(crate) fn exact_fingerprint(&self) -> u64 {
+        self.print(Number::exact_form)
+    }
+
+    fn print(&self, number: NumberForm) -> u64 {
         let mut hash = Sha256::new();
-        feed(&mut hash, &self.0);
+        feed(&mut hash, &self.0, number);
         let digest: [u8; 32] = hash.finalize().into();
         let [a, b, c, d, e, f, g, h, ..] = digest;
         u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 1
+    }
+
+    /// How far this offset lies behind `latest`: the difference of the one whole number in which they differ, 0 when they
+    /// are equal. `None` when they differ in anything else. Offsets are the source's own affair; for people the figure
+    /// is worth showing.
+    pub fn lag(&self, latest: &Self) -> Option<i64> {
+        lag(&self.0, &latest.0)
     }
 
     /// The offset fit for people: at most 200 characters, cut with an ellipsis, and with control and direction
@@ -134,42 +158,51 @@ impl fmt::Write for Shown {
     }
 }
 
+/// The kind and the text that stand for a number in a fingerprint.
+type NumberForm = fn(&Number) -> (u8, String);
+
 /// Each value begins with its kind and ends with a mark or has a length, so that no two look alike.
-fn feed(hash: &mut Sha256, value: &Value) {
+fn feed(hash: &mut Sha256, value: &Json, number: NumberForm) {
     let mut text = |kind: u8, text: &str| {
         hash.update([kind]);
         hash.update((text.len() as u64).to_be_bytes());
         hash.update(text);
     };
     match value {
-        Value::Null => text(b'0', ""),
-        Value::Bool(value) => text(b'b', if *value { "1" } else { "0" }),
-        // Floats are spelled in many ways.
-        Value::Number(value) => match value.as_f64().filter(|_| value.is_f64()) {
-            Some(float) => text(b'f', &(float + 0.0).to_bits().to_string()),
-            None => text(b'n', &value.to_string()),
-        },
-        Value::String(value) => text(b's', value),
-        Value::Array(items) => {
-            text(b'a', &items.len().to_string());
-            items.iter().for_each(|item| feed(hash, item));
+        Json::Null => text(b'0', ""),
+        Json::Bool(value) => text(b'b', if *value { "1" } else { "0" }),
+        Json::Number(value) => {
+            let (kind, form) = number(value);
+            text(kind, &form);
         }
-        Value::Object(fields) => {
+        Json::String(value) => text(b's', value),
+        Json::Array(items) => {
+            text(b'a', &items.len().to_string());
+            items.iter().for_each(|item| feed(hash, item, number));
+        }
+        Json::Object(fields) => {
             text(b'o', &fields.len().to_string());
-            let sorted: BTreeMap<_, _> = fields.iter().collect();
-            for (key, item) in sorted {
-                feed(hash, &Value::String(key.clone()));
-                feed(hash, item);
+            for (key, item) in fields {
+                feed(hash, &Json::String(key.clone()), number);
+                feed(hash, item, number);
             }
         }
     }
 }
 
-fn depth(value: &Value) -> usize {
-    match value {
-        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
-        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
-        _ => 0,
+fn lag(offset: &Json, latest: &Json) -> Option<i64> {
+    match (offset, latest) {
+        (a, b) if a == b => Some(0),
+        (Json::Number(a), Json::Number(b)) => b.as_i64()?.checked_sub(a.as_i64()?),
+        (Json::Object(a), Json::Object(b)) if a.len() == b.len() => {
+            let mut differing = a.iter().filter(|(key, value)| b.get(*key) != Some(value));
+            let (key, value) = differing.next()?;
+            match differing.next() {
+                None => lag(value, b.get(key)?),
+                Some(_) => None,
+            }
+        }
+        _ => None,
     }
 }
 
@@ -213,5 +246,25 @@ mod tests {
         let shown = Offset::from(Value::from(vec![0; 10_000])).shown();
         assert_eq!(shown.chars().count(), 200);
         assert!(shown.starts_with("[0,0,") && shown.ends_with('…'), "{shown}");
+    }
+
+    #[test]
+    fn lag_is_the_difference_of_the_one_number_that_differs() {
+        let lag = |offset, latest| {
+            Offset::parse(offset)
+                .unwrap()
+                .lag(&Offset::parse(latest).unwrap())
+        };
+        assert_eq!(lag(r#"{"current": 20}"#, r#"{"current": 500}"#), Some(480));
+        assert_eq!(lag("7", "7.0"), Some(0));
+        assert_eq!(lag("\"a\"", "\"a\""), Some(0));
+        assert_eq!(lag(r#"{"cursor": "a"}"#, r#"{"cursor": "b"}"#), None);
+        assert_eq!(lag(r#"{"a": 1, "b": 2}"#, r#"{"a": 2, "b": 3}"#), None);
+        assert_eq!(
+            lag("{\"a\": -9223372036854775808}", "{\"a\": 9223372036854775807}"),
+            None
+        );
+        // Nothing is said of numbers that 64 bits don't hold, least of all that they are the same.
+        assert_eq!(lag("1700000000.123456789", "1700000000.123456788"), None);
     }
 }

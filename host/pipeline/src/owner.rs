@@ -83,10 +83,10 @@ impl CheckpointLocation {
     }
 
     async fn load_owner(&self) -> Result<Option<CheckpointOwner>, CheckpointError> {
-        let Some(value) = self.read_json(OWNER, MAX_OWNER_BYTES).await? else {
+        let Some(text) = self.read_text(OWNER, MAX_OWNER_BYTES).await? else {
             return Ok(None);
         };
-        let owner = serde_json::from_value(value).map_err(|e| CheckpointError::Damaged {
+        let owner = serde_json::from_str(&text).map_err(|e| CheckpointError::Damaged {
             path: self.full(OWNER),
             reason: e.to_string(),
         })?;

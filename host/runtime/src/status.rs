@@ -1,7 +1,6 @@
 use sandbar_delta::{CommitRecord, DeltaSink};
 use sandbar_pipeline::{BatchId, ComponentId, Offset, PipelineError, ReadLimit, Source};
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::config::PipelineFile;
 use crate::open::delta_options;
@@ -91,7 +90,7 @@ impl Host {
             Err(e) => status.latest_error = Some(e.to_string()),
         }
         if let (Some(offset), Some(latest)) = (&status.offset, &status.latest) {
-            status.lag = lag(offset.value(), latest.value());
+            status.lag = offset.lag(latest);
         }
         Ok(status)
     }
@@ -143,39 +142,5 @@ fn past_batch(record: CommitRecord) -> PastBatch {
         table_version: record.version,
         timestamp: record.timestamp,
         component: batch.component,
-    }
-}
-
-/// Offsets are the source's own affair; for people, the difference of the one number in which two differ is
-/// worth showing.
-fn lag(offset: &Value, latest: &Value) -> Option<i64> {
-    match (offset, latest) {
-        (Value::Number(a), Value::Number(b)) => b.as_i64()?.checked_sub(a.as_i64()?),
-        (a, b) if a == b => Some(0),
-        (Value::Object(a), Value::Object(b)) if a.len() == b.len() => {
-            let mut differing = a.iter().filter(|(key, value)| b.get(*key) != Some(value));
-            let (key, value) = differing.next()?;
-            match differing.next() {
-                None => lag(value, b.get(key)?),
-                Some(_) => None,
-            }
-        }
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::lag;
-    use serde_json::json;
-
-    #[test]
-    fn lag_is_the_difference_of_the_one_number_that_differs() {
-        assert_eq!(lag(&json!({"current": 20}), &json!({"current": 500})), Some(480));
-        assert_eq!(lag(&json!(7), &json!(7)), Some(0));
-        assert_eq!(lag(&json!("a"), &json!("a")), Some(0));
-        assert_eq!(lag(&json!({"cursor": "a"}), &json!({"cursor": "b"})), None);
-        assert_eq!(lag(&json!({"a": 1, "b": 2}), &json!({"a": 2, "b": 3})), None);
-        assert_eq!(lag(&json!({"a": i64::MIN}), &json!({"a": i64::MAX})), None);
     }
 }

@@ -22,15 +22,27 @@ pub const ALL: [(&str, Target); 7] = [
     ("pipeline_file", pipeline_file),
 ];
 
-/// What is stored of an offset is read back as the same.
+/// What is stored of an offset is read back as the same, and no digit of a number is lost.
 fn offset(bytes: &[u8]) -> bool {
-    let Some(offset) = text(bytes).and_then(|text| Offset::parse(text).ok()) else {
+    let Some((given, offset)) = text(bytes).and_then(|text| Some((text, Offset::parse(text).ok()?))) else {
         return false;
     };
     let stored = offset.to_string();
     let again = Offset::parse(&stored).ok();
     assert_eq!(again.as_ref(), Some(&offset), "{stored}");
-    assert_eq!(again.map(|again| again.fingerprint()), Some(offset.fingerprint()));
+    assert_eq!(
+        again.as_ref().map(Offset::fingerprint),
+        Some(offset.fingerprint())
+    );
+    assert_eq!(again.map(|again| again.to_string()).as_ref(), Some(&stored));
+    let given = given.trim();
+    if given.ends_with(|c: char| c.is_ascii_digit()) && !given.starts_with(['[', '{', '"']) {
+        assert_eq!(stored, given, "a number is spelled anew");
+        if given.contains('.') && !given.contains(['e', 'E']) {
+            let behind = Offset::parse(&format!("{given}1")).ok();
+            assert_ne!(behind.as_ref(), Some(&offset), "one digit more is another number");
+        }
+    }
     true
 }
 

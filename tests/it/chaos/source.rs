@@ -120,8 +120,8 @@ impl Source for Numbers {
             if self.sequential {
                 return Ok(None);
             }
-            let start = position(start.value());
-            let known = up_to.map_or(self.rows.load(Ordering::SeqCst), |up_to| position(up_to.value()));
+            let start = position(&start.value());
+            let known = up_to.map_or(self.rows.load(Ordering::SeqCst), |up_to| position(&up_to.value()));
             let allowed = start.saturating_add(limit.max_rows.unwrap_or(u64::MAX));
             Ok(Some(offset(known.min(allowed).max(start))))
         })
@@ -129,7 +129,7 @@ impl Source for Numbers {
     }
 
     async fn partitions(&self, start: &Offset, end: &Offset) -> Result<Vec<Partition>, SourceError> {
-        let (start, end) = (position(start.value()), position(end.value()));
+        let (start, end) = (position(&start.value()), position(&end.value()));
         call(&self.process, "partitions", async {
             let middle = start + (end - start) / 2;
             let parts = [(start, middle), (middle, end)].into_iter();
@@ -148,7 +148,7 @@ impl Source for Numbers {
     }
 
     async fn read_from(&self, start: &Offset, limit: ReadLimit) -> Result<NumberBatches, SourceError> {
-        let start = position(start.value());
+        let start = position(&start.value());
         let end = start.saturating_add(limit.max_rows.unwrap_or(u64::MAX));
         call(&self.process, "read-from", async { Ok(self.open(start, end)) }).await
     }

@@ -88,6 +88,8 @@ fn c4_the_note_says_where_to_start() {
     assert_eq!(comments.initial_offset().unwrap(), at(20));
     for damaged in [
         json!({"current": -1}),
+        json!({"current": 20.0}),
+        json!({"current": 1e300}),
         json!({"current": "20"}),
         json!({}),
         json!([]),

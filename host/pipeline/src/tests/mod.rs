@@ -2,6 +2,7 @@ mod fakes;
 
 mod breaches;
 mod crashes;
+mod digits;
 mod empty_batches;
 mod growth;
 mod keys;
