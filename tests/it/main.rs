@@ -68,6 +68,8 @@ mod torn;
 
 /// The API that the comments component is made for: json-server with JSONPlaceholder's data.
 mod json_server;
+/// Wild values, and readers that skip files by statistics.
+mod pruning;
 /// The table through the eyes of other programs: duckdb, ClickHouse, delta-rs, polars.
 mod readers;
 

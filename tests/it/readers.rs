@@ -37,7 +37,7 @@ pub(crate) fn python() -> Option<PathBuf> {
     python
 }
 
-fn script(python: &Path, name: &str, arguments: &[&str]) -> String {
+pub(crate) fn script(python: &Path, name: &str, arguments: &[&str]) -> String {
     let script = repository().join("tests/readers").join(name);
     let output = Command::new(python).arg(script).args(arguments).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);

@@ -23,6 +23,7 @@ use tokio::io::AsyncWriteExt;
 use url::Url;
 use uuid::Uuid;
 
+use crate::bounds::sound;
 use crate::engine::Table;
 use crate::error::{kernel_error, store_error};
 use crate::projection::cast;
@@ -187,6 +188,7 @@ impl DataFile {
             .finish()
             .map_err(|e| kernel_error(&failed, e))?
             .ok_or_else(|| store_error(&failed, "a data file without rows"))?;
+        let stats = sound(&stats).map_err(|e| store_error(&failed, e))?;
         let meta = DataFileMetadata::new(FileMeta::new(self.url, modified, self.bytes), stats);
         let add = build_add_file_metadata(meta, &self.context)
             .and_then(ArrowEngineData::try_from_engine_data)

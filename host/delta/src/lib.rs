@@ -20,9 +20,10 @@
 //! - Invariant: a commit of a running pipeline reads no log, however old the table is: it asks for two files' tags.
 //! - Invariant: a table that is removed, replaced or cut back while a pipeline runs gets no commit.
 //! - Invariant: what runs after the commit (log checkpoints) never turns a committed batch into an error.
-//! - Invariant: no file is written whose types differ from the table's.
+//! - Invariant: no file is written whose types differ from the table's, or with a value that its type can't hold.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod bounds;
 mod commit;
 mod engine;
 mod error;
@@ -42,6 +43,7 @@ mod stage;
 mod status;
 mod store;
 mod txn;
+mod values;
 
 #[cfg(test)]
 mod tests;
@@ -50,3 +52,4 @@ pub use options::{DeltaOptions, ProgressPlace};
 pub use sink::DeltaSink;
 pub use stage::{DeltaStage, DeltaStaged};
 pub use status::{CommitRecord, TableCheck, TableState};
+pub use values::check_rows;

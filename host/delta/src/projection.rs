@@ -7,6 +7,7 @@ use delta_kernel::engine::arrow_conversion::TryIntoArrow;
 use delta_kernel::schema::{DataType as DeltaType, StructField, StructType};
 
 use crate::schema::{check_names, same_name, table_type, widens};
+use crate::values::{check_partition, converted};
 
 /// How rows of a source become columns of a table.
 #[derive(Debug)]
@@ -82,19 +83,27 @@ impl Projection {
         Ok(projection)
     }
 
-    /// The table's data columns, in its order and in its types.
-    pub(crate) fn data(&self, rows: &RecordBatch, stamp: i64) -> Result<Vec<ArrayRef>, String> {
+    /// The table's data columns, in its order and in its types. `before` is the number of rows before these.
+    pub(crate) fn data(&self, rows: &RecordBatch, stamp: i64, before: u64) -> Result<Vec<ArrayRef>, String> {
         self.data
             .iter()
-            .map(|column| column.values(rows, stamp))
+            .map(|column| column.values(rows, stamp, before))
             .collect()
     }
 
     /// The table's partition columns, in the order of its partitioning and in its types.
-    pub(crate) fn partition(&self, rows: &RecordBatch, stamp: i64) -> Result<Vec<ArrayRef>, String> {
+    pub(crate) fn partition(
+        &self,
+        rows: &RecordBatch,
+        stamp: i64,
+        before: u64,
+    ) -> Result<Vec<ArrayRef>, String> {
         self.partition
             .iter()
-            .map(|column| column.values(rows, stamp))
+            .map(|column| {
+                let values = column.values(rows, stamp, before)?;
+                check_partition(&column.name, &values, before).map(|()| values)
+            })
             .collect()
     }
 
@@ -104,9 +113,9 @@ impl Projection {
 }
 
 impl Column {
-    fn values(&self, rows: &RecordBatch, stamp: i64) -> Result<ArrayRef, String> {
+    fn values(&self, rows: &RecordBatch, stamp: i64, before: u64) -> Result<ArrayRef, String> {
         Ok(match self.origin {
-            Origin::Source(index) => cast(&self.name, rows.column(index), &self.target)?,
+            Origin::Source(index) => converted(&self.name, rows.column(index), &self.target, before)?,
             Origin::Null => new_null_array(&self.target, rows.num_rows()),
             Origin::Stamp => {
                 Arc::new(TimestampMicrosecondArray::from_value(stamp, rows.num_rows()).with_timezone("UTC"))

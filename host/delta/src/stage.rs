@@ -226,8 +226,9 @@ impl Encoder {
         let plan = Arc::clone(&self.plan);
         let refused =
             |e: String| SinkError::Schema(format!("the table {} can't take these rows: {e}", plan.root));
-        let columns = plan.projection.data(&rows, self.stamp).map_err(refused)?;
-        let partition = plan.projection.partition(&rows, self.stamp).map_err(refused)?;
+        let (stamp, before) = (self.stamp, self.summary.rows);
+        let columns = plan.projection.data(&rows, stamp, before).map_err(refused)?;
+        let partition = plan.projection.partition(&rows, stamp, before).map_err(refused)?;
         for group in self.splitter.split(&partition).map_err(refused)? {
             self.encode_group(&columns, group)?;
         }

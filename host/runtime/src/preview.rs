@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
-use sandbar_delta::DeltaSink;
-use sandbar_pipeline::{Batches, ReadLimit, Source, SourceError};
+use sandbar_delta::{DeltaSink, check_rows};
+use sandbar_pipeline::{Batches, ReadLimit, SinkError, Source, SourceError};
 
 use crate::config::PipelineFile;
 use crate::location::CheckpointPlace;
@@ -18,8 +18,8 @@ impl Host {
     /// Reads the first rows that a pipeline would read if it were new. Writes nothing anywhere.
     ///
     /// # Errors
-    /// Whatever is wrong with the file or the component, or what the source answers; the rows take more than 256 MiB,
-    /// or more batches than `source.limits.empty_batches` in a row have none.
+    /// Whatever is wrong with the file or the component, or what the source answers; a value that a new table could not
+    /// hold; the rows take more than 256 MiB, or more batches than `source.limits.empty_batches` in a row have none.
     pub async fn preview(
         &self,
         file: &PipelineFile,
@@ -29,6 +29,17 @@ impl Host {
         let checkpoint = CheckpointPlace::memory();
         let open = OpenPipeline::open(file, connector, checkpoint, self.clock()).await?;
         let batches = read_first(&open, rows).await?;
+        let mut before = 0;
+        for rows in &batches {
+            let misfit = |e| {
+                SinkError::Schema(format!(
+                    "the table {} can't take these rows: {e}",
+                    file.table_location()
+                ))
+            };
+            check_rows(rows, before).map_err(misfit)?;
+            before += rows.num_rows() as u64;
+        }
         Ok((open.schema(), batches))
     }
 

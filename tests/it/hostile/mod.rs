@@ -12,4 +12,5 @@ mod loading;
 mod modes;
 mod program;
 mod tampered;
+mod values;
 mod world;

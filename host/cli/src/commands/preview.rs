@@ -1,6 +1,10 @@
 use std::borrow::Cow;
 use std::io::IsTerminal;
 
+use arrow_array::RecordBatch;
+use arrow_cast::display::{ArrayFormatter, FormatOptions};
+use arrow_schema::ArrowError;
+
 use crate::CliError;
 use crate::args::{PreviewArguments, RowFormat};
 use crate::commands::load;
@@ -10,10 +14,11 @@ use crate::output::{plain, print};
 pub(crate) async fn execute(arguments: PreviewArguments) -> Result<(), CliError> {
     let file = load(&arguments.file)?;
     let (schema, batches) = super::host()?.preview(&file, arguments.rows).await?;
-    let unprintable = |e: arrow_schema::ArrowError| CliError::Io {
+    let unprintable = |e: ArrowError| CliError::Io {
         context: "rows can't be printed".into(),
         source: std::io::Error::other(e),
     };
+    printable(&batches)?;
     let mut out = vec![];
     match arguments.format {
         RowFormat::Table => {
@@ -39,6 +44,32 @@ pub(crate) async fn execute(arguments: PreviewArguments) -> Result<(), CliError>
     Ok(())
 }
 
+/// Refuses values that arrow can't show: it would print the reason in the value's place.
+fn printable(batches: &[RecordBatch]) -> Result<(), CliError> {
+    let mut before = 0;
+    for batch in batches {
+        for (field, values) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+            if !values.data_type().is_temporal() && !values.data_type().is_nested() {
+                continue;
+            }
+            let refused = |row: usize, e: ArrowError| CliError::Io {
+                context: format!(
+                    "column {:?}, row {} can't be printed",
+                    field.name(),
+                    before + row + 1
+                ),
+                source: std::io::Error::other(e),
+            };
+            let shown = ArrayFormatter::try_new(values, &FormatOptions::new()).map_err(|e| refused(0, e))?;
+            for row in 0..values.len() {
+                shown.value(row).try_to_string().map_err(|e| refused(row, e))?;
+            }
+        }
+        before += batch.num_rows();
+    }
+    Ok(())
+}
+
 /// Rows come from anywhere: what they hold must not reach a terminal as its commands. Another program gets JSON and CSV
 /// exactly as they are.
 fn fit(text: &str, format: RowFormat, terminal: bool) -> Cow<'_, str> {
@@ -51,6 +82,11 @@ fn fit(text: &str, format: RowFormat, terminal: bool) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::types::TimestampSecondType;
+    use arrow_array::{ArrayRef, Date32Array, Date64Array, ListArray, Time32SecondArray};
+
     use super::*;
 
     #[test]
@@ -63,6 +99,31 @@ mod tests {
         assert_eq!(fit(text, RowFormat::Table, false), clean);
         for format in [RowFormat::Json, RowFormat::Csv] {
             assert_eq!(fit(text, format, false), text, "{format:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_can_not_be_shown_is_named_and_nothing_is_printed_in_its_place() {
+        let good = RecordBatch::try_from_iter([(
+            "at",
+            Arc::new(Time32SecondArray::from(vec![0, 86_399])) as ArrayRef,
+        )]);
+        assert!(printable(&[good.clone().unwrap()]).is_ok());
+        let wild: [ArrayRef; 4] = [
+            Arc::new(Time32SecondArray::from(vec![Some(0), None, Some(86_400)])),
+            Arc::new(Date32Array::from(vec![0, 0, i32::MAX])),
+            Arc::new(Date64Array::from(vec![0, 0, i64::MIN])),
+            Arc::new(ListArray::from_iter_primitive::<TimestampSecondType, _, _>([
+                None,
+                Some(vec![Some(0)]),
+                Some(vec![Some(0), None, Some(i64::MAX)]),
+            ])),
+        ];
+        for values in wild {
+            let kind = values.data_type().clone();
+            let rows = RecordBatch::try_from_iter([("at", values)]).unwrap();
+            let error = printable(&[good.clone().unwrap(), rows]).unwrap_err().to_string();
+            assert!(error.contains("column \"at\", row 5"), "{kind}: {error}");
         }
     }
 }
