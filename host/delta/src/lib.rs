@@ -30,6 +30,7 @@ mod error;
 mod file;
 mod footing;
 mod history;
+mod legacy;
 mod log;
 mod options;
 mod outcome;

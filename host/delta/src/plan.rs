@@ -12,6 +12,7 @@ use url::Url;
 
 use crate::engine::{ENGINE_INFO, Table, committer};
 use crate::error::{kernel_error, plain, store_error};
+use crate::legacy::check_writer_version;
 use crate::projection::Projection;
 use crate::schema::{new_table, same_name};
 use crate::txn::has_domain_metadata;
@@ -72,6 +73,12 @@ impl Plan {
         let refused =
             |e: String| SinkError::Schema(format!("the table {} can't take this source: {e}", table.root));
         let configuration = snapshot.table_configuration();
+        check_writer_version(
+            configuration.protocol().min_writer_version(),
+            configuration.metadata().configuration().keys(),
+            &configuration.logical_schema(),
+        )
+        .map_err(refused)?;
         let partition_by = configuration.logical_partition_columns();
         let wanted = &options.partition_by;
         let agrees = wanted.len() == partition_by.len()

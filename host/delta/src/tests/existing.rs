@@ -143,6 +143,69 @@ async fn a_table_that_forgets_transactions_is_refused() {
 }
 
 #[tokio::test]
+async fn a_legacy_table_is_refused_for_what_it_has_or_for_its_version() {
+    let check = async |version: i32, properties: serde_json::Value, metadata: serde_json::Value| {
+        let lake = Lake::new();
+        let mut table = foreign_table(&[], properties);
+        table[0] = json!({"protocol": {"minReaderVersion": 1, "minWriterVersion": version}});
+        let text = table[1]["metaData"]["schemaString"].as_str().unwrap();
+        let text = text.replacen(r#""metadata":{}"#, &format!(r#""metadata":{metadata}"#), 1);
+        table[1]["metaData"]["schemaString"] = text.into();
+        lake.write_log(0, &table);
+        DeltaSink::check(lake.options(), &comments())
+            .await
+            .map_err(|e| e.to_string())
+    };
+    let none = || json!({});
+    for version in [1, 2] {
+        assert!(check(version, none(), none()).await.is_ok(), "{version}");
+    }
+    for (version, knows) in [
+        (3, "know CHECK constraints may"),
+        (4, "know CHECK constraints and generated columns may"),
+        (5, "know CHECK constraints and generated columns may"),
+        (
+            6,
+            "know CHECK constraints and generated columns and identity columns may",
+        ),
+    ] {
+        let error = check(version, none(), none()).await.unwrap_err();
+        let says = format!("legacy writer version {version}, ");
+        assert!(error.contains(&says) && error.contains(knows), "{error}");
+        assert!(
+            error.contains("the table has none; write to a new table"),
+            "{error}"
+        );
+    }
+    for (version, properties, metadata, has) in [
+        (
+            3,
+            json!({"delta.constraints.id": "id > 0"}),
+            none(),
+            "it has CHECK constraints, ",
+        ),
+        (
+            4,
+            none(),
+            json!({"delta.generationExpression": "1"}),
+            "it has generated columns, ",
+        ),
+        (
+            6,
+            none(),
+            json!({"delta.identity.start": 1}),
+            "it has identity columns, ",
+        ),
+    ] {
+        let error = check(version, properties, metadata).await.unwrap_err();
+        assert!(
+            error.contains(has) && error.contains("a table without them"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn checking_writes_nothing() {
     let lake = Lake::new();
     let found = DeltaSink::check(lake.options(), &comments()).await.unwrap();
