@@ -12,6 +12,8 @@
 /// A folder with pipeline files, runs of the program in it, and the table read without the project's own code.
 mod support;
 
+/// Bodies in other charsets and codings, with marks, and none at all.
+mod bodies;
 /// `check`, `inspect`, `preview`, `status`, `reset`.
 mod commands;
 /// Credentials, and everything where they must not be.
@@ -35,6 +37,8 @@ mod output;
 mod paths;
 /// Where progress lies: in the table, in a note of before, in the offset log.
 mod progress;
+/// Requests through a proxy.
+mod proxies;
 /// What is refused, with which exit status and message.
 mod refusals;
 /// APIs that give rows again.

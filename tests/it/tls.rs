@@ -90,19 +90,25 @@ fn a_certificate_that_does_not_hold_is_refused_before_anything_is_sent() {
         ..Certificate::default()
     };
     let cases = [
-        (good(&other), "UnknownIssuer"),
-        (authority.vouch(expired), "expired"),
-        (authority.vouch(foreign), "not valid for name"),
+        (
+            good(&other),
+            "an authority that is not trusted here (UnknownIssuer)",
+        ),
+        (
+            authority.vouch(expired),
+            "its certificate does not hold: certificate expired",
+        ),
+        (
+            authority.vouch(foreign),
+            "its certificate does not hold: certificate not valid for name",
+        ),
     ];
     for (tls, why) in cases {
         let api = ScriptedApi::start_tls(25, &tls);
         let work = Workspace::with(&with_token(&api));
-        run(&work, &authority).with_code(1).saying(&[
-            &api.url(),
-            "failed: TLS: invalid peer certificate",
-            why,
-        ]);
+        run(&work, &authority).with_code(1).saying(&[&api.url(), why]);
         assert!(api.requests().is_empty(), "{why}");
+        assert_eq!(api.connections(), 1, "{why}: it is not tried again");
         assert!(!work.path("lake/comments").exists(), "{why}");
     }
 }
@@ -182,4 +188,90 @@ fn headers_of_http_2_without_end_meet_their_limit() {
         run(&work(little), &authority).with_code(1).saying(&[&raise]);
         run(&work(enough), &authority).ok();
     }
+}
+
+#[test]
+fn no_kind_of_credential_shows_in_what_the_libraries_below_say() {
+    const ACCESS: &str = "n33dle-of-access";
+    let authority = Authority::new("tests");
+    let (api, tokens) = (
+        ScriptedApi::start_tls(25, &good(&authority)),
+        ScriptedApi::start_tls(0, &good(&authority)),
+    );
+    let given = Fault::Status {
+        code: 200,
+        headers: vec![],
+        body: format!("{{\"access_token\": \"{ACCESS}\", \"expires_in\": 3600}}"),
+    };
+    tokens.fault_when(|_| true, given, usize::MAX);
+    let oauth2 = format!(
+        "oauth2 = {{ token_url = '{}/token', client_id = 'me', client_secret = '${{env:API_TOKEN}}' }}",
+        tokens.origin()
+    );
+    let others = [
+        "query = 'key'\nvalue = '${env:API_TOKEN}'",
+        "header = 'x-key'\nvalue = 'key=${env:API_TOKEN}'",
+        "basic = { username = 'me', password = '${env:API_TOKEN}' }",
+        &oauth2,
+    ];
+    for kind in others {
+        let credential = format!("[[source.credentials]]\norigin = '{}'\n{kind}", api.origin());
+        // The trace is of an API that leads elsewhere, too.
+        api.fault_next(Fault::Redirect(format!("{}?_start=0&_limit=1&again", api.url())));
+        let work = Workspace::with(&Settings::of(&api).and(&credential));
+        let ended = run(&work, &authority).ok();
+        assert!(ended.stderr.contains("TRACE"), "{}", ended.stderr);
+        // `me:` and the secret, as Basic has them.
+        for secret in [ACCESS, "bjMzZGxlLWluLW5vLW90aGVyLXBsYWNl"] {
+            assert!(!ended.stderr.contains(secret), "{kind}: {}", ended.stderr);
+        }
+        work.table().assert_once(1..=25);
+    }
+}
+
+#[test]
+fn a_file_of_authorities_is_trusted_beside_what_is_trusted_anyway() {
+    let (own, usual) = (Authority::new("tests"), Authority::new("usual"));
+    let api = ScriptedApi::start_tls(25, &good(&own));
+    let settings = with_token(&api).set("source.tls.ca_file", "'own/ca.pem'");
+    let work = Workspace::with(&settings);
+    work.write(
+        "own/ca.pem",
+        &format!("a line before\n{}{}", usual.pem(), own.pem()),
+    );
+    run(&work, &usual).ok();
+    work.table().assert_once(1..=25);
+    let with_usual = ScriptedApi::start_tls(25, &good(&usual));
+    let work = Workspace::with(&with_token(&with_usual).set("source.tls.ca_file", "'own.pem'"));
+    work.write("own.pem", &own.pem());
+    run(&work, &usual).ok();
+}
+
+#[test]
+fn a_file_that_holds_no_certificate_is_named() {
+    let authority = Authority::new("tests");
+    let api = ScriptedApi::start_tls(25, &good(&authority));
+    let work = Workspace::with(&with_token(&api).set("source.tls.ca_file", "'own.pem'"));
+    for (content, why) in [
+        ("", "holds no certificate"),
+        (
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            "number 1, that is none",
+        ),
+    ] {
+        work.write("own.pem", content);
+        let ended = run(&work, &authority).with_code(2);
+        ended.saying(&["own.pem", why, "ca_file"]);
+    }
+    // The other place where authorities come from.
+    let work = Workspace::with(&with_token(&api));
+    work.write("empty.pem", "");
+    let mut command = work.command(&["run", "comments.toml", "--available-now"]);
+    command
+        .env("SSL_CERT_FILE", work.path("empty.pem"))
+        .env_remove("SSL_CERT_DIR");
+    command.env("API_TOKEN", SECRET);
+    let ended = Running::start(command).end().with_code(1);
+    ended.saying(&["SSL_CERT_FILE names ", "empty.pem, which holds no certificate"]);
+    assert_eq!(api.connections(), 0);
 }

@@ -65,7 +65,7 @@ impl Api {
         let response = self.send(start, limit)?.wait()?.error_for_status()?;
         let total = total(&response)?;
         let request = response.request().to_owned();
-        let found = rows::count(&response.bytes(MAX_BODY)?, start, limit, &request)?;
+        let found = rows::count(&response.utf8(MAX_BODY)?, start, limit, &request)?;
         Ok(Counted {
             rows: found.rows,
             total,

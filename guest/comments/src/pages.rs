@@ -45,7 +45,7 @@ impl Pages {
         };
         let response = pending.wait()?.error_for_status()?;
         let request = response.request().to_owned();
-        let body = response.bytes(MAX_BODY)?;
+        let body = response.utf8(MAX_BODY)?;
         let behind = start + wanted;
         if behind < self.end {
             self.ahead = Some(self.send(behind)?);

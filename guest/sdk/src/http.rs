@@ -23,6 +23,7 @@ mod host;
 mod request;
 mod response;
 mod status;
+mod text;
 
 pub use request::{Request, Timeouts};
 pub use response::{Chunks, Response};

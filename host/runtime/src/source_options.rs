@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use sandbar_sandbox::{Credential, Grants, HttpGrant, Limits, OAuthOptions, OpenOptions, SandboxError};
+use sandbar_sandbox::{
+    Credential, Grants, HttpGrant, Limits, Network, OAuthOptions, OpenOptions, SandboxError,
+};
 use url::Url;
 
 use crate::RuntimeError;
@@ -22,7 +24,19 @@ pub(crate) fn open_options(file: &PipelineFile) -> Result<OpenOptions, RuntimeEr
         grants: grants(source)?,
         credentials: credentials(file, source)?,
         limits: limits(&source.limits),
+        network: network(file, source)?,
     })
+}
+
+fn network(file: &PipelineFile, source: &SourceConfig) -> Result<Network, RuntimeError> {
+    let network = Network::default().with_proxies_of_environment()?;
+    match &source.tls.ca_file {
+        Some(path) => network.trusting_file(path).map_err(|e| {
+            let message = format!("the file of authorities {e}");
+            file.error_at("source.tls.ca_file", &message, None).into()
+        }),
+        None => Ok(network),
+    }
 }
 
 /// What a source may do, in plain words.
@@ -31,7 +45,8 @@ pub(crate) fn permissions(options: &OpenOptions) -> Vec<String> {
         .credentials
         .iter()
         .map(|credential| format!("with {}", credential.plain()));
-    options.grants.plain().into_iter().chain(credentials).collect()
+    let grants = options.grants.plain().into_iter();
+    grants.chain(credentials).chain(options.network.plain()).collect()
 }
 
 fn grants(source: &SourceConfig) -> Result<Grants, SandboxError> {
@@ -58,23 +73,22 @@ fn credential(file: &PipelineFile, config: &CredentialConfig) -> Result<Credenti
         resolved.map_err(|e| file.error_at("source.credentials", &e.to_string(), None))
     };
     Ok(match &config.kind {
-        CredentialKind::Header { name, value } => Credential::header(origin, name, resolve(value)?.expose())?,
-        CredentialKind::Query { name, value } => Credential::query(origin, name, resolve(value)?.expose())?,
-        CredentialKind::Bearer(token) => Credential::bearer(origin, resolve(token)?.expose())?,
+        CredentialKind::Header { name, value } => Credential::header(origin, name, resolve(value)?)?,
+        CredentialKind::Query { name, value } => Credential::query(origin, name, resolve(value)?)?,
+        CredentialKind::Bearer(token) => Credential::bearer(origin, resolve(token)?)?,
         CredentialKind::Basic { username, password } => {
             let username = resolve(username)?;
             let password = password.as_ref().map(resolve).transpose()?;
-            let password = password.as_ref().map_or("", |password| password.expose());
-            Credential::basic(origin, username.expose(), password)?
+            Credential::basic(origin, username, password.unwrap_or_default())?
         }
         CredentialKind::OAuth2(oauth2) => {
             let refresh_token = oauth2.refresh_token.as_ref().map(resolve).transpose()?;
             let options = OAuthOptions {
                 token_url: oauth2.token_url.clone(),
-                client_id: resolve(&oauth2.client_id)?.expose().to_owned(),
-                client_secret: resolve(&oauth2.client_secret)?.expose().to_owned(),
+                client_id: resolve(&oauth2.client_id)?,
+                client_secret: resolve(&oauth2.client_secret)?,
                 scope: oauth2.scope.clone(),
-                refresh_token: refresh_token.map(|token| token.expose().to_owned()),
+                refresh_token,
                 store: secrets_folder(&file.checkpoint_location()),
             };
             Credential::oauth2(origin, options)?

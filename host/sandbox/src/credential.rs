@@ -7,8 +7,8 @@ use http::{HeaderName, HeaderValue};
 use url::Url;
 
 use crate::oauth::{OAuth, OAuthOptions};
-use crate::redact::Redactor;
-use crate::{HttpGrant, SandboxError};
+use crate::redact::{Redactor, UNMISTAKABLE};
+use crate::{HttpGrant, SandboxError, Secret};
 
 /// What the host adds to requests to one origin. The component never sees it.
 #[derive(Clone)]
@@ -16,6 +16,8 @@ pub struct Credential {
     origin: HttpGrant,
     kind: Kind,
     secrets: Vec<String>,
+    /// Where secrets are from that are too short to be found in what an API sends.
+    short: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -30,56 +32,67 @@ impl Credential {
     ///
     /// # Errors
     /// [`SandboxError::Policy`] when the origin or the header is not well-formed. The value never shows.
-    pub fn header(origin: &str, header: &str, value: &str) -> Result<Self, SandboxError> {
+    pub fn header(origin: &str, header: &str, value: impl Into<Secret>) -> Result<Self, SandboxError> {
+        let value = value.into();
         let name = header.parse::<HeaderName>().map_err(|_| {
             SandboxError::Policy(format!("credential for {origin}: {header:?} is no header name"))
         })?;
         let kind = Kind::Header {
             name,
-            value: header_value(origin, header, value)?,
+            value: header_value(origin, header, value.expose())?,
         };
-        // `Bearer` and its like are no part of the secret that a remote may echo.
-        let bare = value.split_once(' ').map(|(_, bare)| bare.trim().to_owned());
-        let secrets = bare.into_iter().chain([value.to_owned()]);
-        Self::new(origin, kind, secrets.collect())
+        Ok(Self::new(origin, kind)?.hiding(&value))
     }
 
     /// A parameter of the URL's query.
     ///
     /// # Errors
     /// [`SandboxError::Policy`] when the origin or the name is not well-formed.
-    pub fn query(origin: &str, name: &str, value: &str) -> Result<Self, SandboxError> {
+    pub fn query(origin: &str, name: &str, value: impl Into<Secret>) -> Result<Self, SandboxError> {
         if name.is_empty() {
             let message = format!("credential for {origin}: a query parameter has no name");
             return Err(SandboxError::Policy(message));
         }
-        let (name, value) = (name.to_owned(), value.to_owned());
-        let secrets = vec![value.clone()];
-        Self::new(origin, Kind::Query { name, value }, secrets)
+        let secret = value.into();
+        let (name, value) = (name.to_owned(), secret.expose().to_owned());
+        Ok(Self::new(origin, Kind::Query { name, value })?.hiding(&secret))
     }
 
     /// `authorization: Bearer ...`
     ///
     /// # Errors
     /// As [`Credential::header`].
-    pub fn bearer(origin: &str, token: &str) -> Result<Self, SandboxError> {
-        Self::header(origin, "authorization", &format!("Bearer {token}"))
+    pub fn bearer(origin: &str, token: impl Into<Secret>) -> Result<Self, SandboxError> {
+        Self::header(origin, "authorization", token.into().behind("Bearer "))
     }
 
-    /// `authorization: Basic ...` (RFC 7617).
+    /// `authorization: Basic ...` (RFC 7617). A user name that is put together of secrets hides these.
     ///
     /// # Errors
     /// As [`Credential::header`]; and when the user name has a colon, which nobody could tell from the separator.
-    pub fn basic(origin: &str, username: &str, password: &str) -> Result<Self, SandboxError> {
-        if username.contains(':') {
+    pub fn basic(
+        origin: &str,
+        username: impl Into<Secret>,
+        password: impl Into<Secret>,
+    ) -> Result<Self, SandboxError> {
+        let (username, password) = (username.into(), password.into());
+        if username.expose().contains(':') {
             let message = format!("credential for {origin}: a user name can't have a colon");
             return Err(SandboxError::Policy(message));
         }
-        let mut credential = Self::header(origin, "authorization", &basic(username, password))?;
+        let value = basic(username.expose(), password.expose());
+        let encoded = value.trim_start_matches("Basic ").to_owned();
+        let kind = Kind::Header {
+            name: AUTHORIZATION,
+            value: header_value(origin, "authorization", &value)?,
+        };
+        let mut credential = Self::new(origin, kind)?;
+        credential.secrets.extend([value, encoded]);
         // A service that takes a key for the user name takes it with an empty password.
-        let secret = if password.is_empty() { username } else { password };
-        credential.secrets.push(secret.to_owned());
-        Ok(credential)
+        Ok(match password.expose().is_empty() {
+            true => credential.hiding(&username),
+            false => credential.hiding_parts(&username).hiding(&password),
+        })
     }
 
     /// A bearer token that the host fetches from a token endpoint, and renews.
@@ -88,12 +101,20 @@ impl Credential {
     /// [`SandboxError::Policy`] when the origin or the token's URL is not well-formed, or is plain HTTP to another
     /// machine.
     pub fn oauth2(origin: &str, options: OAuthOptions) -> Result<Self, SandboxError> {
-        let secrets = options.secrets();
+        let known = options.clone();
         let oauth = OAuth::new(origin, options)?;
-        Self::new(origin, Kind::OAuth(Arc::new(oauth)), secrets)
+        let mut credential = Self::new(origin, Kind::OAuth(Arc::new(oauth)))?;
+        credential.secrets.push(known.encoded());
+        let credential = credential
+            .hiding_parts(&known.client_id)
+            .hiding(&known.client_secret);
+        Ok(match &known.refresh_token {
+            Some(refresh) => credential.hiding(refresh),
+            None => credential,
+        })
     }
 
-    fn new(origin: &str, kind: Kind, secrets: Vec<String>) -> Result<Self, SandboxError> {
+    fn new(origin: &str, kind: Kind) -> Result<Self, SandboxError> {
         let origin = HttpGrant::parse(origin)?;
         if origin.is_wildcard() {
             let message = format!("credential for {origin}: a secret is for one host; write its whole name");
@@ -102,8 +123,25 @@ impl Credential {
         Ok(Self {
             origin,
             kind,
-            secrets,
+            secrets: vec![],
+            short: vec![],
         })
+    }
+
+    fn hiding(mut self, secret: &Secret) -> Self {
+        self.secrets.extend(secret.secrets());
+        self.short.extend(secret.short().into_iter().map(str::to_owned));
+        self
+    }
+
+    /// The same for a name, of which only what is put into it is secret.
+    fn hiding_parts(mut self, name: &Secret) -> Self {
+        let secrets = name.secrets_of_parts();
+        if !secrets.is_empty() {
+            self.secrets.extend(secrets);
+            self.short.extend(name.short().into_iter().map(str::to_owned));
+        }
+        self
     }
 
     /// What it is and whom it is for, in plain words.
@@ -130,8 +168,16 @@ impl Credential {
         self.origin.covers(url).then_some(&self.kind)
     }
 
+    /// Makes its secrets known, and warns of those that nobody could find again.
     pub(crate) fn tell(&self, redactor: &Redactor) {
         self.secrets.iter().for_each(|secret| redactor.add(secret));
+        for place in &self.short {
+            let place = if place.is_empty() { "its secret" } else { place };
+            tracing::warn!(
+                credential = %self.plain(),
+                "{place} is shorter than {UNMISTAKABLE} bytes: an API that sends it back gives it to the component and into the rows, where nobody could tell it from other words; a longer one is hidden"
+            );
+        }
     }
 }
 

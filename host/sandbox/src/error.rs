@@ -89,6 +89,16 @@ pub enum SandboxError {
         /// Which remote, without its query, and what it did.
         what: String,
     },
+    /// What the component asked for can't be reached from here, however often it is tried.
+    #[error("component {component} can't be given {what}: {why}")]
+    Unreachable {
+        /// Which component.
+        component: Label,
+        /// What it asked for; URLs without their query.
+        what: String,
+        /// Why not, and what helps.
+        why: String,
+    },
     /// The component broke a promise of the contract.
     #[error("component {component} breaks the contract in {call}: {reason}")]
     Contract {

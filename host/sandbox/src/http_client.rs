@@ -2,16 +2,19 @@
 //! redirects, retries.
 
 mod body;
+mod charset;
 mod connect;
 mod decode;
 mod exchange;
 mod flood;
 mod frames;
 mod mask;
+mod proxy;
 mod rate;
 mod send_error;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -21,7 +24,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioTimer;
@@ -30,6 +33,7 @@ use url::Url;
 use wasmtime_wasi_http::{Error, WasiBody};
 
 pub(crate) use body::GuestBody;
+pub(crate) use charset::Charset;
 pub(crate) use decode::Decoder;
 pub(crate) use flood::Meter;
 pub(crate) use mask::Mask;
@@ -40,8 +44,9 @@ use crate::credential::Credential;
 use crate::limits::Violation;
 use crate::policy::{Grants, shown};
 use crate::redact::Redactor;
-use crate::{Limits, SandboxError};
+use crate::{Limits, Network, SandboxError};
 use connect::{BelowTls, CheckedResolver, ProhibitedAddress, Resolve, SystemResolver, Timed, Used};
+use proxy::Ways;
 use rate::Rate;
 
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -63,6 +68,7 @@ pub struct HttpClient {
     // Loading the machine's certificates takes milliseconds that a plain-HTTP pipeline need not pay.
     tls: OnceLock<Result<TlsClient, String>>,
     connector: Plain,
+    ways: Ways,
     connections: Arc<Semaphore>,
     grants: Arc<Grants>,
     credentials: Vec<Credential>,
@@ -96,7 +102,7 @@ impl Default for Phases {
 }
 
 impl HttpClient {
-    /// A client that can reach what `grants` says.
+    /// A client that can reach what `grants` says, straight away.
     ///
     /// # Errors
     /// None at present; the signature leaves room for TLS settings.
@@ -105,16 +111,21 @@ impl HttpClient {
         credentials: Vec<Credential>,
         limits: &Limits,
     ) -> Result<Arc<Self>, SandboxError> {
-        let resolver = Arc::new(SystemResolver::default());
-        Ok(Self::with(
-            grants,
-            credentials,
-            limits,
-            resolver,
-            Phases::default(),
-        ))
+        Ok(Self::over(Network::default(), grants, credentials, limits))
     }
 
+    /// The same by the ways that its operator says.
+    pub(crate) fn over(
+        network: Network,
+        grants: Grants,
+        credentials: Vec<Credential>,
+        limits: &Limits,
+    ) -> Arc<Self> {
+        let ways = Ways::new(network, Arc::new(SystemResolver::default()));
+        Self::by(ways, grants, credentials, limits, Phases::default())
+    }
+
+    #[cfg(test)]
     fn with(
         grants: Grants,
         credentials: Vec<Credential>,
@@ -122,19 +133,25 @@ impl HttpClient {
         resolver: Arc<dyn Resolve>,
         phases: Phases,
     ) -> Arc<Self> {
+        let ways = Ways::new(Network::default(), resolver);
+        Self::by(ways, grants, credentials, limits, phases)
+    }
+
+    fn by(
+        ways: Ways,
+        grants: Grants,
+        credentials: Vec<Credential>,
+        limits: &Limits,
+        phases: Phases,
+    ) -> Arc<Self> {
+        let connector = plain_connector(grants.clone(), ways.resolver(), phases);
         let grants = Arc::new(grants);
-        let mut connector = HttpConnector::new_with_resolver(CheckedResolver {
-            grants: grants.clone(),
-            resolver,
-        });
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(phases.connect));
         let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let redactor = Redactor::default();
         credentials
             .iter()
             .for_each(|credential| credential.tell(&redactor));
+        ways.network().secrets().for_each(|secret| redactor.add(secret));
         Arc::new(Self {
             plain: builder(limits).build(Timed {
                 inner: connector.clone(),
@@ -144,6 +161,7 @@ impl HttpClient {
             }),
             tls: OnceLock::new(),
             connector,
+            ways,
             connections,
             grants,
             credentials,
@@ -180,18 +198,19 @@ impl HttpClient {
         url: &Url,
         headers: HeaderMap,
         body: Bytes,
-    ) -> Result<(StatusCode, Bytes), String> {
+    ) -> Result<(StatusCode, Bytes), SendError> {
         let body = Full::new(body).map_err(Into::into).boxed_unsync();
+        let failed = |why: String| SendError::Failed(Error::InternalError(Some(why)));
         let exchange = async {
             let response = self.send(url, Method::POST, headers, body).await;
-            let (head, body) = response.map_err(|e| e.plain())?.into_parts();
+            let (head, body) = response?.into_parts();
             let body = Limited::new(body, MAX_POSTED_ANSWER).collect().await;
-            Ok((head.status, body.map_err(|e| e.to_string())?.to_bytes()))
+            Ok((head.status, body.map_err(|e| failed(e.to_string()))?.to_bytes()))
         };
         let most = self.phases.first_byte.min(self.limits.request_timeout);
         match tokio::time::timeout(most, exchange).await {
             Ok(answer) => answer,
-            Err(_) => Err(format!("no answer within {most:?}")),
+            Err(_) => Err(failed(format!("no answer within {most:?}"))),
         }
     }
 
@@ -211,11 +230,17 @@ impl HttpClient {
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
-        let sent = match url.scheme() {
-            "https" => self.tls()?.request(request).await,
-            _ => self.plain.request(request).await,
+        let response = match (self.ways.way(url).await, url.scheme()) {
+            (Some(proxy), "https") => self.through(&proxy, url, request).await?,
+            (Some(proxy), _) => self.forward(&proxy, url, request).await?,
+            (None, scheme) => {
+                let sent = match scheme {
+                    "https" => self.tls(url)?.request(request).await,
+                    _ => self.plain.request(request).await,
+                };
+                sent.map_err(|e| SendError::of(&e, url, &self.limits))?
+            }
         };
-        let response = sent.map_err(|e| SendError::of(&e, url, &self.limits))?;
         if let Some(used) = response.extensions().get::<Used>() {
             used.mark();
         }
@@ -234,29 +259,48 @@ impl HttpClient {
         }
     }
 
-    fn tls(&self) -> Result<&TlsClient, Error> {
+    fn tls(&self, url: &Url) -> Result<&TlsClient, SendError> {
         let made = self.tls.get_or_init(|| {
-            let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-            let connector = HttpsConnectorBuilder::new()
-                .with_provider_and_platform_verifier(provider)
-                .map_err(|e| e.to_string())?
-                .https_only()
-                .enable_http1()
-                .enable_http2()
-                .wrap_connector(BelowTls {
-                    inner: self.connector.clone(),
-                    beside: beside(&self.limits),
-                });
-            Ok(builder(&self.limits).build(Timed {
-                inner: connector,
-                within: self.phases.connected,
-                connections: self.connections.clone(),
-                beside: beside(&self.limits),
-            }))
+            let connector = tls::connector(self.ways.network(), self.below_tls(self.connector.clone()))?;
+            Ok(builder(&self.limits).build(self.timed(connector)))
         });
-        made.as_ref()
-            .map_err(|e| Error::InternalError(Some(format!("TLS can't be set up: {e}"))))
+        made.as_ref().map_err(|why| without_tls(url, why))
     }
+
+    fn timed<C>(&self, inner: C) -> Timed<C> {
+        Timed {
+            inner,
+            within: self.phases.connected,
+            connections: self.connections.clone(),
+            beside: beside(&self.limits),
+        }
+    }
+
+    fn below_tls<C>(&self, inner: C) -> BelowTls<C> {
+        BelowTls {
+            inner,
+            beside: beside(&self.limits),
+        }
+    }
+}
+
+/// A connector that goes to checked addresses alone.
+fn plain_connector(grants: Grants, resolver: Arc<dyn Resolve>, phases: Phases) -> Plain {
+    let mut connector = HttpConnector::new_with_resolver(CheckedResolver {
+        grants: Arc::new(grants),
+        resolver,
+    });
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(phases.connect));
+    connector
+}
+
+fn without_tls(url: &Url, why: &str) -> SendError {
+    SendError::Stopped(Violation::Unreachable {
+        what: shown(url),
+        why: format!("TLS can't be set up: {why}"),
+    })
 }
 
 fn prohibited(host: &str, url: &Url) -> SendError {

@@ -211,6 +211,7 @@ impl Guard {
                 call,
                 what: self.shown(&what),
             },
+            Violation::Unreachable { what, why } => SandboxError::Unreachable { component, what, why },
             Violation::Contract(reason) => SandboxError::Contract {
                 component,
                 call,

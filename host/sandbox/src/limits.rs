@@ -90,6 +90,11 @@ pub(crate) enum Violation {
     Credential(String),
     /// A remote did what no honest one does.
     Remote(String),
+    /// Trying again would not help.
+    Unreachable {
+        what: String,
+        why: String,
+    },
     Contract(String),
 }
 

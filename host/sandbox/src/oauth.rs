@@ -12,11 +12,11 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::{Host, Url, form_urlencoded};
 
-use crate::SandboxError;
 use crate::credential::{basic, header_value};
-use crate::http_client::HttpClient;
-use crate::redact::Redactor;
+use crate::http_client::{HttpClient, SendError};
+use crate::redact::{Redactor, UNMISTAKABLE};
 use crate::text::printable;
+use crate::{SandboxError, Secret};
 use store::TokenStore;
 
 /// How a token is fetched.
@@ -24,14 +24,14 @@ use store::TokenStore;
 pub struct OAuthOptions {
     /// The token endpoint.
     pub token_url: String,
-    /// The client's name there.
-    pub client_id: String,
+    /// The client's name there. One that is put together of secrets hides these.
+    pub client_id: Secret,
     /// The client's secret.
-    pub client_secret: String,
+    pub client_secret: Secret,
     /// What the token shall be good for.
     pub scope: Option<String>,
     /// A refresh token; without one the client's own credentials are the grant.
-    pub refresh_token: Option<String>,
+    pub refresh_token: Option<Secret>,
     /// The folder that keeps the newest refresh token, where the endpoint gives a new one each time. Without a
     /// folder it is kept in memory.
     pub store: Option<PathBuf>,
@@ -86,11 +86,11 @@ const BETWEEN_REJECTS: Duration = Duration::from_secs(30);
 const MARGIN: Duration = Duration::from_secs(60);
 
 impl OAuthOptions {
-    pub(crate) fn secrets(&self) -> Vec<String> {
-        let basic = basic(&encoded(&self.client_id), &encoded(&self.client_secret));
-        let basic = basic.trim_start_matches("Basic ").to_owned();
-        let secrets = [self.client_secret.clone(), basic].into_iter();
-        secrets.chain(self.refresh_token.clone()).collect()
+    /// What the client sends in a header, without the scheme.
+    pub(crate) fn encoded(&self) -> String {
+        let (id, secret) = (self.client_id.expose(), self.client_secret.expose());
+        let basic = basic(&encoded(id), &encoded(secret));
+        basic.trim_start_matches("Basic ").to_owned()
     }
 }
 
@@ -117,7 +117,7 @@ impl OAuth {
             return Err(bad("names a user; write client_id and client_secret"));
         }
         let store = match (&options.store, &options.refresh_token) {
-            (Some(folder), Some(configured)) => Some(TokenStore::new(folder, origin, configured)),
+            (Some(folder), Some(configured)) => Some(TokenStore::new(folder, origin, configured.expose())),
             _ => None,
         };
         Ok(Self {
@@ -193,7 +193,8 @@ impl OAuth {
             state.refresh = kept.or_else(|| state.refresh.take());
         }
         let configured = self.options.refresh_token.as_ref();
-        let refresh = state.refresh.clone().or_else(|| configured.cloned());
+        let configured = configured.map(|token| token.expose().to_owned());
+        let refresh = state.refresh.clone().or(configured);
         if let Some(refresh) = &refresh {
             redactor.add_passing(refresh);
         }
@@ -222,6 +223,10 @@ impl OAuth {
             return Err(TokenError::Refused(refused));
         };
         redactor.add_passing(&token);
+        if token.len() < UNMISTAKABLE {
+            let url = self.token_url();
+            tracing::warn!(%url, "the token is shorter than {UNMISTAKABLE} bytes: an API that sends it back gives it to the component and into the rows");
+        }
         if let Some(kind) = answer
             .token_type
             .filter(|kind| !kind.eq_ignore_ascii_case("bearer"))
@@ -271,7 +276,10 @@ impl OAuth {
     ) -> Result<(StatusCode, TokenAnswer), TokenError> {
         let (headers, form) = self.request(refresh, secret_in_body)?;
         let posted = client.post(&self.token_url, headers, form.into()).await;
-        let (status, body) = posted.map_err(|reason| self.unavailable(&reason))?;
+        let (status, body) = posted.map_err(|error| match error {
+            SendError::Stopped(_) => TokenError::Refused(self.without(&error.plain())),
+            SendError::Failed(_) | SendError::Dropped(_) => self.unavailable(&error.plain()),
+        })?;
         if status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429) {
             return Err(self.unavailable(status.as_str()));
         }
@@ -290,12 +298,9 @@ impl OAuth {
         refresh: Option<&str>,
         secret_in_body: bool,
     ) -> Result<(HeaderMap, String), TokenError> {
-        let OAuthOptions {
-            client_id,
-            client_secret,
-            scope,
-            ..
-        } = &self.options;
+        let scope = &self.options.scope;
+        let client_id = self.options.client_id.expose();
+        let client_secret = self.options.client_secret.expose();
         let mut form = form_urlencoded::Serializer::new(String::new());
         match refresh {
             Some(refresh) => form
@@ -325,10 +330,12 @@ impl OAuth {
     }
 
     fn unavailable(&self, reason: &str) -> TokenError {
+        TokenError::Unavailable(self.without(reason))
+    }
+
+    fn without(&self, reason: &str) -> String {
         let (origin, url) = (&self.origin, self.token_url());
-        TokenError::Unavailable(format!(
-            "the token for {origin} can't be had from {url}: {reason}"
-        ))
+        format!("the token for {origin} can't be had from {url}: {reason}")
     }
 }
 

@@ -1,9 +1,11 @@
+mod escapes;
+
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, Input, MatchKind};
 use http::{HeaderMap, HeaderValue};
 
 /// Replaces the secrets of one pipeline in texts that are about to be shown.
@@ -16,22 +18,24 @@ pub(crate) struct Redactor(Arc<RwLock<Known>>);
 struct Known {
     lasting: Vec<String>,
     passing: VecDeque<String>,
-    /// Of what is known now, once somebody asks.
-    finder: Option<Arc<Finder>>,
+    /// Of what is known now, once somebody asks: every secret, and those that are no word by chance.
+    finders: Option<(Option<Arc<Finder>>, Option<Arc<Finder>>)>,
     echoed: bool,
 }
 
-/// Finds secrets in bytes: those that are no word or number by chance.
+/// Finds secrets in bytes, as they are and behind escapes of any kind.
 pub(crate) struct Finder {
-    secrets: Vec<Vec<u8>>,
+    patterns: Vec<Vec<u8>>,
+    /// Which bytes a pattern begins with.
+    first: [bool; 256],
     automaton: AhoCorasick,
     longest: usize,
 }
 
 /// Anything shorter would be found in ordinary words.
 const SHORTEST: usize = 4;
-/// What is refused because of a secret must have a secret and no row number.
-const UNMISTAKABLE: usize = 8;
+/// What is hidden in bodies, or refused because of a secret, must have a secret and no row number.
+pub(crate) const UNMISTAKABLE: usize = 8;
 /// Tokens that were fetched: the newest ones can still be of use to someone.
 const PASSING: usize = 512;
 
@@ -39,36 +43,39 @@ impl Redactor {
     /// Adds a secret that stands in the pipeline's configuration.
     pub(crate) fn add(&self, secret: &str) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        known.lasting.extend(spellings(secret));
-        known
-            .lasting
-            .sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        known.lasting.dedup();
-        known.finder = None;
+        if !known.lasting.iter().any(|old| old == secret) {
+            known.lasting.push(secret.to_owned());
+            known.finders = None;
+        }
     }
 
     /// Adds a secret that was fetched and will be replaced.
     pub(crate) fn add_passing(&self, secret: &str) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        for spelling in spellings(secret) {
-            if !known.passing.contains(&spelling) {
-                known.passing.push_front(spelling);
-            }
+        if !known.passing.iter().any(|old| old == secret) {
+            known.passing.push_front(secret.to_owned());
+            known.passing.truncate(PASSING);
+            known.finders = None;
         }
-        known.passing.truncate(PASSING);
-        known.finder = None;
     }
 
     /// The text with every secret replaced by `***`.
     pub(crate) fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let mut text = Cow::Borrowed(text);
-        for secret in known.lasting.iter().chain(&known.passing) {
-            if text.contains(secret.as_str()) {
-                text = Cow::Owned(text.replace(secret.as_str(), "***"));
-            }
+        let (Some(finder), _) = self.finders() else {
+            return Cow::Borrowed(text);
+        };
+        let found = finder.find(text.as_bytes());
+        if found.is_empty() {
+            return Cow::Borrowed(text);
         }
-        text
+        let (mut hidden, mut shown) = (vec![], 0);
+        for range in found {
+            hidden.extend_from_slice(text.as_bytes().get(shown..range.start).unwrap_or_default());
+            hidden.extend_from_slice(b"***");
+            shown = range.end;
+        }
+        hidden.extend_from_slice(text.as_bytes().get(shown..).unwrap_or_default());
+        Cow::Owned(String::from_utf8_lossy(&hidden).into_owned())
     }
 
     /// Hides the secrets in the values of headers.
@@ -85,21 +92,28 @@ impl Redactor {
     /// Whether a text holds a secret that is no word or number by chance.
     pub(crate) fn finds(&self, text: &str) -> bool {
         let found = self.finder();
-        found.is_some_and(|finder| finder.find(text.as_bytes()).next().is_some())
+        found.is_some_and(|finder| !finder.find(text.as_bytes()).is_empty())
     }
 
-    /// What finds the secrets that are known now; none if there are none.
+    /// What finds the secrets that are known now and are no word or number by chance; none if there are none.
     pub(crate) fn finder(&self) -> Option<Arc<Finder>> {
+        self.finders().1
+    }
+
+    fn finders(&self) -> (Option<Arc<Finder>>, Option<Arc<Finder>>) {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        if known.finder.is_some() || known.lasting.is_empty() && known.passing.is_empty() {
-            return known.finder.clone();
+        if let Some(finders) = &known.finders {
+            return finders.clone();
         }
         drop(known);
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let all = known.lasting.iter().chain(&known.passing);
-        let finder = Finder::of(all.filter(|secret| secret.len() >= UNMISTAKABLE));
-        known.finder = finder.map(Arc::new);
-        known.finder.clone()
+        let of = |shortest| {
+            let all = known.lasting.iter().chain(&known.passing);
+            Finder::of(all.filter(|secret| secret.len() >= shortest), shortest).map(Arc::new)
+        };
+        let finders = (of(SHORTEST), of(UNMISTAKABLE));
+        known.finders = Some(finders.clone());
+        finders
     }
 
     /// Notes that a remote echoed a secret. Says whether it is the first time.
@@ -110,98 +124,111 @@ impl Redactor {
 }
 
 impl Finder {
-    fn of<'a>(secrets: impl Iterator<Item = &'a String>) -> Option<Self> {
-        let secrets: Vec<_> = secrets.map(|secret| secret.as_bytes().to_vec()).collect();
-        let longest = secrets.iter().map(Vec::len).max()?;
+    fn of<'a>(secrets: impl Iterator<Item = &'a String>, shortest: usize) -> Option<Self> {
+        let mut patterns: Vec<_> = secrets.flat_map(|secret| patterns(secret)).collect();
+        patterns.retain(|pattern| pattern.len() >= shortest);
+        patterns.sort();
+        patterns.dedup();
+        let longest = patterns.iter().map(Vec::len).max()?;
+        let mut first = [false; 256];
+        for pattern in &patterns {
+            let byte = pattern.first().copied().unwrap_or_default();
+            first[usize::from(byte)] = true;
+        }
         let kind = MatchKind::LeftmostLongest;
         Some(Self {
-            automaton: AhoCorasick::builder().match_kind(kind).build(&secrets).ok()?,
-            secrets,
+            automaton: AhoCorasick::builder().match_kind(kind).build(&patterns).ok()?,
+            patterns,
+            first,
             longest,
         })
     }
 
-    /// Where secrets stand, one behind the other; of two that begin at one place the longer one.
-    pub(crate) fn find(&self, bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
-        self.automaton.find_iter(bytes).map(|found| found.range())
+    /// Where secrets stand, in order and apart from each other. An escape belongs to what it stands for as a whole.
+    pub(crate) fn find(&self, bytes: &[u8]) -> Vec<Range<usize>> {
+        self.look(bytes).0
     }
 
-    /// How many bytes at the end may be the beginning of a secret.
-    pub(crate) fn begun_at_the_end(&self, bytes: &[u8]) -> usize {
-        let most = bytes.len().min(self.longest - 1);
-        let begun = (1..=most).rev().find(|length| {
-            let end = bytes.get(bytes.len() - length..).unwrap_or_default();
-            let begins = |secret: &Vec<u8>| secret.len() > *length && secret.starts_with(end);
-            self.secrets.iter().any(begins)
-        });
-        begun.unwrap_or(0)
+    /// The same, and from where on the end may be the beginning of a secret.
+    pub(crate) fn look(&self, bytes: &[u8]) -> (Vec<Range<usize>>, usize) {
+        let layers = escapes::layers(bytes);
+        let mut found = vec![];
+        let mut open = bytes.len();
+        for depth in 0..=layers.len() {
+            let below = layers.get(..depth).unwrap_or_default();
+            let text = below.last().map_or(bytes, escapes::Layer::text);
+            let here = self.in_one(text);
+            found.extend(here.into_iter().map(|range| escapes::origin(below, range)));
+            open = open.min(escapes::origin_of(below, self.begun(text)));
+        }
+        (united(found), open)
     }
+
+    /// Where patterns stand; those that overlap too.
+    fn in_one(&self, text: &[u8]) -> Vec<Range<usize>> {
+        let (mut found, mut from) = (vec![], 0);
+        while let Some(next) = self.automaton.find(Input::new(text).range(from..)) {
+            found.push(next.range());
+            from = next.start() + 1;
+        }
+        found
+    }
+
+    /// From where on the end may be the beginning of a pattern, or of an escape.
+    fn begun(&self, text: &[u8]) -> usize {
+        let prefix = |end: usize| {
+            let from = end.saturating_sub(self.longest - 1);
+            let mut starts =
+                (from..end).filter(|at| self.first[usize::from(text.get(*at).copied().unwrap_or_default())]);
+            let begun = starts.find(|at| {
+                let begun = text.get(*at..end).unwrap_or_default();
+                let begins = |pattern: &Vec<u8>| pattern.len() > begun.len() && pattern.starts_with(begun);
+                self.patterns.iter().any(begins)
+            });
+            begun.unwrap_or(end)
+        };
+        let ends = escapes::unfinished(text).chain([text.len()]);
+        ends.map(prefix).min().unwrap_or(text.len())
+    }
+
+    /// The most that a beginning can be worth waiting for. Nobody escapes a text to more than this.
+    pub(crate) fn longest_spelling(&self) -> usize {
+        self.longest.saturating_mul(escapes::LONGEST) + escapes::LONGEST
+    }
+}
+
+/// What is found of a secret: as it is, with `+` for spaces, with its own escapes undone, and in UTF-16.
+fn patterns(secret: &str) -> Vec<Vec<u8>> {
+    let mut plain = vec![secret.as_bytes().to_vec(), secret.replace(' ', "+").into_bytes()];
+    for at in 0..plain.len() {
+        let layers = plain
+            .get(at)
+            .map(|text| escapes::layers(text))
+            .unwrap_or_default();
+        plain.extend(layers.iter().map(|layer| layer.text().to_vec()));
+    }
+    plain.push(secret.encode_utf16().flat_map(u16::to_le_bytes).collect());
+    plain.push(secret.encode_utf16().flat_map(u16::to_be_bytes).collect());
+    plain
+}
+
+/// In order, with those made one that overlap.
+fn united(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    ranges.sort_by_key(|range| range.start);
+    let mut apart: Vec<Range<usize>> = vec![];
+    for range in ranges {
+        match apart.last_mut() {
+            Some(last) if range.start < last.end => last.end = last.end.max(range.end),
+            _ => apart.push(range),
+        }
+    }
+    apart
 }
 
 impl std::fmt::Debug for Known {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("***")
     }
-}
-
-/// The secret as it is, and as it stands in a query, in JSON and in HTML.
-fn spellings(secret: &str) -> Vec<String> {
-    let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-    let json = serde_json::Value::from(secret).to_string();
-    let json = json.trim_matches('"').to_owned();
-    let percent = form.replace('+', "%20");
-    let replaced = |text: &str, pairs: &[(&str, &str)]| {
-        let once = |text: String, (from, to): &(&str, &str)| text.replace(from, to);
-        pairs.iter().fold(text.to_owned(), once)
-    };
-    let mut all = vec![
-        secret.to_owned(),
-        lower_case_escapes(&form),
-        lower_case_escapes(&percent),
-        // PHP writes slashes so; Go and others everything that has a meaning in HTML.
-        json.replace('/', "\\/"),
-        replaced(&json, &[("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")]),
-        replaced(
-            &json,
-            &[
-                ("<", "\\u003C"),
-                (">", "\\u003E"),
-                ("&", "\\u0026"),
-                ("+", "\\u002B"),
-                ("'", "\\u0027"),
-            ],
-        ),
-        replaced(
-            secret,
-            &[
-                ("&", "&amp;"),
-                ("<", "&lt;"),
-                (">", "&gt;"),
-                ("\"", "&quot;"),
-                ("'", "&#39;"),
-            ],
-        ),
-        form,
-        percent,
-        json,
-    ];
-    all.sort();
-    all.dedup();
-    all.retain(|spelling| spelling.len() >= SHORTEST);
-    all
-}
-
-/// `%2f` for `%2F`.
-fn lower_case_escapes(text: &str) -> String {
-    let mut pieces = text.split('%');
-    let mut lower = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        let (escape, rest) = piece.split_at_checked(2).unwrap_or((piece, ""));
-        lower.push('%');
-        lower.push_str(&escape.to_ascii_lowercase());
-        lower.push_str(rest);
-    }
-    lower
 }
 
 #[cfg(test)]

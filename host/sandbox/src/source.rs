@@ -15,7 +15,7 @@ use crate::http_client::HttpClient;
 use crate::identity::identity;
 use crate::instance::{Surroundings, new_store};
 use crate::v0_1::{Handle, Instance};
-use crate::{Credential, Grants, Limits};
+use crate::{Credential, Grants, Limits, Network};
 
 /// What a source is opened with.
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub struct OpenOptions {
     pub credentials: Vec<Credential>,
     /// What it may use.
     pub limits: Limits,
+    /// How its requests leave this machine.
+    pub network: Network,
 }
 
 /// One stream of a connector, opened for one pipeline: the sandbox's side of [`Source`].
@@ -85,8 +87,12 @@ impl SandboxSource {
         checkpoint: CheckpointLocation,
         options: OpenOptions,
     ) -> Result<Self, SourceError> {
-        let client = HttpClient::new(options.grants, options.credentials, &options.limits)
-            .map_err(|e| SourceError::Host(Box::new(e)))?;
+        let client = HttpClient::over(
+            options.network,
+            options.grants,
+            options.credentials,
+            &options.limits,
+        );
         let stream = connector.stream_name(&options.stream, &options.options).await;
         let identity = identity(&stream, &options.options, &connector.description().options_schema);
         let opener = Arc::new(Opener {

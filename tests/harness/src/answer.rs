@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -48,11 +48,26 @@ pub(crate) async fn answer(
     if request.method != "GET" || request.path != "/comments" {
         return Ok(text(StatusCode::NOT_FOUND, JSON, "{}"));
     }
-    let mut answer = text(
-        StatusCode::OK,
-        JSON,
-        page(request, rows, fault.as_ref()).to_string(),
-    );
+    let page = page(request, rows, fault.as_ref()).to_string();
+    let body = match fault {
+        Some(Fault::Charset("iso-8859-1")) => page.chars().map(|char| char as u8).collect(),
+        Some(Fault::Charset(_)) => page.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+        Some(Fault::ByteOrderMark) => format!("\u{feff}{page}").into_bytes(),
+        _ => page.into_bytes(),
+    };
+    let mut answer = text(StatusCode::OK, JSON, body);
+    let headers = answer.headers_mut();
+    match &fault {
+        Some(Fault::Charset(name)) => {
+            let kind = HeaderValue::from_str(&format!("application/json;charset={name}"));
+            headers.insert(CONTENT_TYPE, kind.unwrap_or(HeaderValue::from_static(JSON)));
+        }
+        Some(Fault::ContentEncoding(name)) => {
+            let name = HeaderValue::from_str(name).unwrap_or(HeaderValue::from_static("?"));
+            headers.insert(CONTENT_ENCODING, name);
+        }
+        _ => {}
+    }
     if request.parameter("_limit").is_some() && fault != Some(Fault::NoTotalHeader) {
         answer
             .headers_mut()
@@ -76,6 +91,8 @@ fn page(request: &RecordedRequest, rows: u64, fault: Option<&Fault>) -> Value {
     let id_as_text = fault == Some(&Fault::WrongType);
     let echo = match fault {
         Some(Fault::EchoHeader(name)) => request.header(name),
+        Some(Fault::Name(name)) => Some(name.as_str()),
+        Some(Fault::Charset(_)) => Some("Zürich"),
         _ => None,
     };
     let comment = |position| {

@@ -41,6 +41,14 @@ pub enum Fault {
     Redirect(String),
     /// Gives each comment the value of this header of the request for its name.
     EchoHeader(String),
+    /// Gives each comment this name.
+    Name(String),
+    /// Answers in this charset, `iso-8859-1` or `utf-16le`, and names it. Each comment has a name that is not ASCII.
+    Charset(&'static str),
+    /// Answers with a byte order mark before the JSON.
+    ByteOrderMark,
+    /// Names this `content-encoding`, and does not code the body.
+    ContentEncoding(String),
     /// Waits so long, then answers as it should.
     Delay(Duration),
 }

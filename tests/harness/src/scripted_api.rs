@@ -81,6 +81,12 @@ impl ScriptedApi {
         format!("{}://{}", self.scheme, self.server.address())
     }
 
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.server.address()
+    }
+
     /// How many connections were made to it since its start.
     #[must_use]
     pub fn connections(&self) -> usize {

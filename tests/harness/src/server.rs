@@ -103,7 +103,7 @@ where
 {
     let Some(tls) = tls else {
         let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer));
-        let _ = served.await;
+        let _ = served.with_upgrades().await;
         return;
     };
     let Ok(stream) = tls.acceptor().accept(stream).await else {

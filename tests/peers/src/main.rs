@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use plain::Plain;
 use sandbar_pipeline::{Batches, CheckpointLocation, Offset, Source};
-use sandbar_sandbox::{Compiler, Connector, Grants, Limits, OpenOptions, Sandbox, SandboxSource};
+use sandbar_sandbox::{Compiler, Connector, Grants, Limits, Network, OpenOptions, Sandbox, SandboxSource};
 use tokio::runtime::Runtime;
 
 const RUNS: usize = 5;
@@ -93,6 +93,7 @@ impl<'a> Case<'a> {
                 grants,
                 credentials: vec![],
                 limits,
+                network: Network::default(),
             };
             let connector = Arc::new(connector.unwrap());
             SandboxSource::open(connector, CheckpointLocation::memory(), open)

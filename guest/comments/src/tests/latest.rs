@@ -137,3 +137,30 @@ fn c10_rows_without_end_are_malformed() {
     );
     assert!(remote.asked().len() < 120);
 }
+
+#[test]
+fn c5_an_answer_without_a_body_is_the_end_where_no_total_is_given() {
+    for (status, body) in [
+        (204, ""),
+        (200, ""),
+        (200, "\r\n"),
+        (200, "\u{feff}"),
+        (200, "\u{feff}[]"),
+    ] {
+        let remote = Remote::with_rows(25);
+        remote.hide_total();
+        remote.fail(move |start, limit, response| {
+            if start < 25 {
+                return Ok(response);
+            }
+            let url = format!("http://api/comments?_start={start}&_limit={limit}");
+            let request = sandbar_sdk::http::Request::get(url.parse().unwrap());
+            Ok(sandbar_sdk::http::Response::new(&request, status).with_body(body))
+        });
+        let comments = remote.comments("");
+        let latest = |start: u64| comments.latest_offset(&at(start), None, max_rows(100));
+        assert_eq!(latest(0).unwrap(), at(25), "{status} {body:?}");
+        assert_eq!(latest(25).unwrap(), at(25), "{status} {body:?}");
+        assert!(latest(40).is_err(), "row 39 does not exist");
+    }
+}

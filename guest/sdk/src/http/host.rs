@@ -201,7 +201,7 @@ fn fault(request: &Request, what: impl std::fmt::Display) -> Error {
 
 /// What the host says in words, or else the name that the contract of `wasi:http` gives it, and what is known beside.
 fn name(code: &ErrorCode) -> String {
-    if let ErrorCode::InternalError(Some(words)) = code {
+    if let ErrorCode::InternalError(Some(words)) | ErrorCode::HttpResponseContentCoding(Some(words)) = code {
         return words.clone();
     }
     if let ErrorCode::DnsError(DnsErrorPayload {

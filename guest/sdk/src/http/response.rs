@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::de::DeserializeOwned;
 
-use super::{Request, status};
+use super::{Request, status, text};
 use crate::{Error, Result};
 
 /// A body that is still coming in.
@@ -120,15 +120,48 @@ impl Response {
         }
     }
 
-    /// The body as JSON, of at most [`MAX_BODY`](super::MAX_BODY) bytes.
+    /// The whole body in UTF-8, of at most `cap` bytes: without a byte order mark, and out of UTF-16 where such a mark says
+    /// so. Other charsets have become UTF-8 in the host, if the `content-type` names them. That it is UTF-8 at all is
+    /// not checked.
+    ///
+    /// # Errors
+    ///
+    /// As [`bytes`](Self::bytes), and [`Error::Malformed`] when it is not the UTF-16 that it says.
+    pub fn utf8(self, cap: usize) -> Result<Vec<u8>> {
+        let request = self.request.clone();
+        let body = text::without_mark(self.bytes(cap)?);
+        body.map_err(|what| Error::malformed(format_args!("{request} gave {what}")))
+    }
+
+    /// The body as JSON, of at most [`MAX_BODY`](super::MAX_BODY) bytes, and with a byte order mark too.
     ///
     /// # Errors
     ///
     /// As [`bytes`](Self::bytes), and [`Error::Malformed`] when it is not a `T`.
     pub fn json<T: DeserializeOwned>(self) -> Result<T> {
+        let (request, status) = (self.request.clone(), self.status);
+        match self.json_if_any()? {
+            Some(value) => Ok(value),
+            None => Err(Error::malformed(format_args!(
+                "{request} gave {status} and no body"
+            ))),
+        }
+    }
+
+    /// The same where an API says with a response without a body, 204 for example, that there is nothing: then `None`.
+    ///
+    /// # Errors
+    ///
+    /// As [`json`](Self::json).
+    pub fn json_if_any<T: DeserializeOwned>(self) -> Result<Option<T>> {
         let request = self.request.clone();
-        let body = self.bytes(super::MAX_BODY)?;
-        serde_json::from_slice(&body)
+        let body = self.utf8(super::MAX_BODY)?;
+        if body.trim_ascii().is_empty() {
+            return Ok(None);
+        }
+        let value = serde_json::from_slice(&body);
+        value
+            .map(Some)
             .map_err(|error| Error::malformed(format_args!("{request} gave {error}")))
     }
 
@@ -227,6 +260,21 @@ mod tests {
         );
         let decoded = response().with_body("abc").with_header("content-length", "2");
         assert!(decoded.with_header("content-encoding", "gzip").bytes(9).is_ok());
+    }
+
+    #[test]
+    fn nothing_is_told_from_something() {
+        let json = |body: &str| response().with_body(body).json_if_any::<Vec<u8>>();
+        assert_eq!(json("[1]").unwrap(), Some(vec![1]));
+        assert_eq!(json("\u{feff}[1]").unwrap(), Some(vec![1]));
+        for nothing in ["", " \r\n", "\u{feff}"] {
+            assert_eq!(json(nothing).unwrap(), None);
+        }
+        let empty = Response::new(&Request::get("http://a/b".parse().unwrap()), 204);
+        assert_eq!(
+            empty.json::<Vec<u8>>().unwrap_err(),
+            Error::malformed("GET http://a/b gave 204 and no body")
+        );
     }
 
     #[test]

@@ -107,8 +107,9 @@ mod tests {
         let good = RecordBatch::try_from_iter([(
             "at",
             Arc::new(Time32SecondArray::from(vec![0, 86_399])) as ArrayRef,
-        )]);
-        assert!(printable(&[good.clone().unwrap()]).is_ok());
+        )])
+        .unwrap();
+        assert!(printable(std::slice::from_ref(&good)).is_ok());
         let wild: [ArrayRef; 4] = [
             Arc::new(Time32SecondArray::from(vec![Some(0), None, Some(86_400)])),
             Arc::new(Date32Array::from(vec![0, 0, i32::MAX])),
@@ -122,7 +123,7 @@ mod tests {
         for values in wild {
             let kind = values.data_type().clone();
             let rows = RecordBatch::try_from_iter([("at", values)]).unwrap();
-            let error = printable(&[good.clone().unwrap(), rows]).unwrap_err().to_string();
+            let error = printable(&[good.clone(), rows]).unwrap_err().to_string();
             assert!(error.contains("column \"at\", row 5"), "{kind}: {error}");
         }
     }

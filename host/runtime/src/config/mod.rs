@@ -25,9 +25,10 @@ use miette::NamedSource;
 pub use error::{ConfigError, Problem};
 pub use model::{
     CheckpointConfig, CredentialConfig, CredentialKind, GrantsConfig, HttpGrantConfig, LimitsConfig,
-    OAuth2Config, PipelineConfig, Progress, RetryConfig, SinkConfig, SourceConfig, TriggerConfig,
+    OAuth2Config, PipelineConfig, Progress, RetryConfig, SinkConfig, SourceConfig, TlsConfig, TriggerConfig,
 };
-pub use secret::{Secret, SecretError, SecretRef};
+pub use sandbar_sandbox::Secret;
+pub use secret::{SecretError, SecretRef};
 
 use crate::place::{one_spelling, same_folder};
 use error::Mistake;

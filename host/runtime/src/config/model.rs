@@ -1,5 +1,6 @@
 //! What a pipeline file says, typed. Each `Default` is what holds when a key is left out.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -43,6 +44,15 @@ pub struct SourceConfig {
     pub credentials: Vec<CredentialConfig>,
     /// How much the component may use.
     pub limits: LimitsConfig,
+    /// Whom the host trusts besides.
+    pub tls: TlsConfig,
+}
+
+/// The table `[source.tls]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// A file of PEM certificates of authorities that are trusted beside those of this machine.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// The table `[source.grants]`. Nothing is granted by default.

@@ -13,7 +13,7 @@ use super::section::{Mistakes, Section};
 use super::value::{self, Refusal};
 use super::{
     CheckpointConfig, LimitsConfig, PipelineConfig, Progress, RetryConfig, SinkConfig, SourceConfig, Spans,
-    TriggerConfig,
+    TlsConfig, TriggerConfig,
 };
 
 /// What came of a text.
@@ -104,6 +104,9 @@ fn source(mut section: Section<'_>, folder: &Path, mistakes: &Mistakes) -> Optio
         .filter_map(|entry| grant::credential(entry, folder, &grants))
         .collect();
     let limits = limits(section.section("limits"));
+    let mut tls = section.section("tls");
+    let ca_file = tls.read("ca_file", value::string);
+    tls.finish();
     section.finish();
     Some(SourceConfig {
         component: component?,
@@ -114,6 +117,9 @@ fn source(mut section: Section<'_>, folder: &Path, mistakes: &Mistakes) -> Optio
         grants,
         credentials,
         limits,
+        tls: TlsConfig {
+            ca_file: ca_file.map(|path| folder.join(path)),
+        },
     })
 }
 

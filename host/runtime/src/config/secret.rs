@@ -1,7 +1,8 @@
 //! Secrets that a file names without holding them.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
+
+use sandbar_sandbox::Secret;
 
 /// A header value that names where its secrets lie: `Bearer ${env:TOKEN}`, `${file:token.txt}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,10 +16,6 @@ enum Part {
     Env(String),
     File(PathBuf),
 }
-
-/// A resolved secret. `Debug` and `Display` print `***`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
 
 /// Why a secret can't be had. No message holds any part of one.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +44,11 @@ pub enum SecretError {
         #[source]
         source: std::io::Error,
     },
+    /// What was found begins with a byte order mark, which some editors write and no remote takes.
+    #[error(
+        "{0} begins with a byte order mark, which would become a part of the secret; write it as UTF-8 without one"
+    )]
+    ByteOrderMark(String),
     /// What was found is no header value.
     #[error("{0} is empty or holds a character that no header may hold")]
     NotAHeader(String),
@@ -93,11 +95,16 @@ impl SecretRef {
 
     /// Fetches the secrets and puts the value together. White space at the end of a file does not count.
     pub fn resolve(&self) -> Result<Secret, SecretError> {
-        let mut value = String::new();
+        let mut value = Secret::default();
         for part in &self.parts {
-            value.push_str(&part.resolve()?);
+            let found = part.resolve()?;
+            match part {
+                Part::Text(_) => value.push_text(&found),
+                Part::Env(name) => value.push_secret(&format!("${{env:{name}}}"), &found),
+                Part::File(path) => value.push_secret(&format!("${{file:{}}}", path.display()), &found),
+            }
         }
-        Ok(Secret(value))
+        Ok(value)
     }
 }
 
@@ -115,41 +122,27 @@ impl Part {
                 }
             },
             Self::File(path) => {
-                let read = std::fs::read_to_string(path);
-                let found = read.map_err(|source| SecretError::File {
+                let place = format!("the file {}", path.display());
+                let failed = |source| SecretError::File {
                     path: path.clone(),
                     source,
-                })?;
-                (
-                    found.trim_end().to_owned(),
-                    format!("the file {}", path.display()),
-                )
+                };
+                let bytes = std::fs::read(path).map_err(failed)?;
+                if matches!(bytes.as_slice(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) {
+                    return Err(SecretError::ByteOrderMark(place));
+                }
+                let invalid = |_| failed(std::io::Error::other("it is not UTF-8"));
+                let found = String::from_utf8(bytes).map_err(invalid)?;
+                (found.trim_end().to_owned(), place)
             }
         };
+        if found.starts_with('\u{feff}') {
+            return Err(SecretError::ByteOrderMark(place));
+        }
         if found.is_empty() || found.chars().any(char::is_control) {
             return Err(SecretError::NotAHeader(place));
         }
         Ok(found)
-    }
-}
-
-impl Secret {
-    /// The secret itself, for the one place that sends it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-impl fmt::Display for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
     }
 }
 

@@ -2,8 +2,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT, TE, TRAILER};
-use http::{HeaderMap, HeaderName, Method, Request, Response, Uri};
+use http::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, TE, TRAILER,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
 use url::Url;
 use wasmtime_wasi_http::{
@@ -11,7 +13,7 @@ use wasmtime_wasi_http::{
 };
 
 use crate::Limits;
-use crate::http_client::{Decoder, GuestBody, HttpClient, Mask, Meter, SendError};
+use crate::http_client::{Charset, Decoder, GuestBody, HttpClient, Mask, Meter, SendError};
 use crate::limits::{Violation, Violations};
 use crate::policy::{Grants, shown};
 
@@ -173,9 +175,15 @@ impl WasiHttpHooks for HttpCapability {
                 true => None,
                 false => decoder(&mut head.headers)?,
             };
+            // A part of a text may begin and end within a character.
+            let charset = match is_head || head.status == StatusCode::PARTIAL_CONTENT {
+                true => None,
+                false => charset(&mut head.headers),
+            };
             let body = GuestBody {
                 incoming,
                 decoder,
+                charset,
                 left: most,
                 coded_left: most,
                 most,
@@ -226,15 +234,23 @@ fn decoder(headers: &mut HeaderMap) -> Result<Option<Decoder>, Error> {
     let codings: Vec<_> = headers
         .get_all(CONTENT_ENCODING)
         .iter()
-        .map(|value| value.to_str().unwrap_or("?"))
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
         .collect();
     let decoder =
-        Decoder::of(&codings.join(", ")).map_err(|coding| Error::HttpResponseContentCoding(Some(coding)))?;
+        Decoder::of(&codings.join(",")).map_err(|why| Error::HttpResponseContentCoding(Some(why)))?;
+    headers.remove(CONTENT_ENCODING);
     if decoder.is_some() {
-        headers.remove(CONTENT_ENCODING);
         headers.remove(CONTENT_LENGTH);
     }
     Ok(decoder)
+}
+
+/// What makes UTF-8 of a text. Its type says so from then on, and its length is another one.
+fn charset(headers: &mut HeaderMap) -> Option<Charset> {
+    let (charset, now) = Charset::of(headers.get(CONTENT_TYPE)?.to_str().ok()?)?;
+    headers.insert(CONTENT_TYPE, HeaderValue::from_str(&now).ok()?);
+    headers.remove(CONTENT_LENGTH);
+    Some(charset)
 }
 
 fn shorter(asked: Option<Duration>, most: Duration) -> Duration {

@@ -1,11 +1,11 @@
 //! Functions of `wasi:http/types` that keep a component's text on the host's side for as long as it likes. What crosses
-//! the wall in one call is bounded; these bound what stays of many.
+//! the wall in one call is bounded; these bound what stays of many. And the one that says what went wrong.
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource};
-use wasmtime_wasi_http::p2::bindings::http::types::{HostOutgoingRequest as _, Method, Scheme};
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, HostOutgoingRequest as _, Method, Scheme};
 use wasmtime_wasi_http::p2::types::HostOutgoingRequest;
-use wasmtime_wasi_http::{FieldMap, WasiHttpView};
+use wasmtime_wasi_http::{Error, FieldMap, WasiHttpView};
 
 use crate::instance::HostState;
 
@@ -31,6 +31,7 @@ pub(crate) fn shadow(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     types.func_wrap("[method]outgoing-request.set-path-with-query", set_path)?;
     types.func_wrap("[method]outgoing-request.set-scheme", set_scheme)?;
     types.func_wrap("[method]outgoing-request.set-authority", set_authority)?;
+    types.func_wrap("http-error-code", error_code)?;
     linker.allow_shadowing(false);
     Ok(())
 }
@@ -87,6 +88,21 @@ fn set_authority(
         .data()
         .check_length("authority", authority.as_deref(), MAX_AUTHORITY)?;
     Ok((store.data_mut().http().set_authority(request, authority)?,))
+}
+
+/// Why a body ended. wasmtime-wasi-http tells it of no error that comes from here, so that a component takes each for one
+/// that may not come again; a body that can't be decoded is none of these.
+fn error_code(
+    mut store: StoreContextMut<'_, HostState>,
+    (error,): (Resource<wasmtime::Error>,),
+) -> wasmtime::Result<(Option<ErrorCode>,)> {
+    let error = store.data_mut().http().table.get(&error)?;
+    Ok((match error.downcast_ref::<Error>() {
+        Some(Error::HttpResponseContentCoding(why)) => {
+            Some(ErrorCode::HttpResponseContentCoding(why.clone()))
+        }
+        _ => error.downcast_ref::<ErrorCode>().cloned(),
+    },))
 }
 
 impl HostState {

@@ -12,6 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 use wasmtime_wasi_http::Error;
 
+use super::charset::Charset;
 use super::decode::Decoder;
 use super::flood::Meter;
 use super::mask::Mask;
@@ -27,6 +28,7 @@ const EXCESSIVE: &str = "error detected: detected excessive load";
 pub(crate) struct GuestBody {
     pub(crate) incoming: Incoming,
     pub(crate) decoder: Option<Decoder>,
+    pub(crate) charset: Option<Charset>,
     /// Decoded bytes that are still allowed.
     pub(crate) left: u64,
     /// Bytes that are still allowed before they are decoded. Some decode to nothing.
@@ -136,7 +138,8 @@ impl GuestBody {
                     }
                     Ok(None) => {}
                     Err(_) => {
-                        return Poll::Ready(Some(Err(Error::HttpResponseContentCoding(None))));
+                        let why = "its body is not coded as its content-encoding says".to_owned();
+                        return Poll::Ready(Some(Err(Error::HttpResponseContentCoding(Some(why)))));
                     }
                 }
             }
@@ -173,20 +176,28 @@ impl GuestBody {
             if let Some(behind) = self.behind.take() {
                 return Poll::Ready(Some(Ok(behind)));
             }
-            let next = std::task::ready!(self.poll_counted(context));
+            let Poll::Ready(next) = self.poll_counted(context) else {
+                let data = self.mask.as_mut().map(Mask::pause).unwrap_or_default();
+                self.tell_echo();
+                return match data.is_empty() {
+                    true => Poll::Pending,
+                    false => Poll::Ready(Some(Ok(Frame::data(data)))),
+                };
+            };
             let frame = match next {
                 Some(Ok(frame)) => Some(frame),
                 None => None,
                 Some(Err(e)) => return Poll::Ready(Some(Err(e))),
             };
             let (data, behind) = match frame.map(Frame::into_data) {
-                Some(Ok(data)) => match &mut self.mask {
-                    Some(mask) => (mask.pass(data), None),
-                    None => (data, None),
-                },
+                Some(Ok(data)) => (self.text(data).map(|text| self.hide(text)), None),
                 Some(Err(frame)) => (self.rest(), Some(self.trailers(frame))),
-                None if self.mask.as_ref().is_some_and(Mask::holds) => (self.rest(), None),
+                None if self.holds() => (self.rest(), None),
                 None => return Poll::Ready(None),
+            };
+            let data = match data {
+                Ok(data) => data,
+                Err(e) => return Poll::Ready(Some(Err(e))),
             };
             self.tell_echo();
             self.behind = behind;
@@ -196,8 +207,43 @@ impl GuestBody {
         }
     }
 
-    fn rest(&mut self) -> Bytes {
-        self.mask.as_mut().map(Mask::rest).unwrap_or_default()
+    fn hide(&mut self, data: Bytes) -> Bytes {
+        match &mut self.mask {
+            Some(mask) => mask.pass(data),
+            None => data,
+        }
+    }
+
+    /// A piece of the body in UTF-8. What it gains in length counts too.
+    fn text(&mut self, data: Bytes) -> Result<Bytes, Error> {
+        let Some(charset) = &mut self.charset else {
+            return Ok(data);
+        };
+        let (length, text) = (data.len(), charset.decode(data, false));
+        let text = text.map_err(|why| Error::HttpResponseContentCoding(Some(why)))?;
+        self.count(text.len().saturating_sub(length) as u64)?;
+        Ok(text)
+    }
+
+    fn holds(&self) -> bool {
+        self.charset.is_some() || self.mask.as_ref().is_some_and(Mask::holds)
+    }
+
+    fn rest(&mut self) -> Result<Bytes, Error> {
+        let text = match self.charset.take() {
+            Some(mut charset) => charset
+                .decode(Bytes::new(), true)
+                .map_err(|why| Error::HttpResponseContentCoding(Some(why)))?,
+            None => Bytes::new(),
+        };
+        self.count(text.len() as u64)?;
+        let hidden = self.hide(text);
+        let rest = self.mask.as_mut().map(Mask::rest).unwrap_or_default();
+        Ok(match (hidden.is_empty(), rest.is_empty()) {
+            (_, true) => hidden,
+            (true, false) => rest,
+            (false, false) => [hidden, rest].concat().into(),
+        })
     }
 
     fn trailers(&self, frame: Frame<Bytes>) -> Frame<Bytes> {
@@ -227,13 +273,13 @@ impl Body for GuestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        let held = self.behind.is_some() || self.mask.as_ref().is_some_and(Mask::holds);
+        let held = self.behind.is_some() || self.holds();
         self.decoder.is_none() && !held && self.incoming.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match (&self.decoder, &self.mask) {
-            (None, None) => self.incoming.size_hint(),
+        match (&self.decoder, &self.charset, &self.mask) {
+            (None, None, None) => self.incoming.size_hint(),
             _ => SizeHint::default(),
         }
     }

@@ -14,6 +14,10 @@ const MAX_STREAMS: u32 = 10_000;
 /// The window that every decoder of HTTP bodies has to have, and the largest one that this has (RFC 9659).
 const ZSTD_WINDOW_LOG: u32 = 23;
 
+/// Codings that nobody asked for and that are none by mistake: what is coded so would be taken for rows.
+const UNKNOWN: &str =
+    "aes128gcm bzip bzip2 compress dcb dcz exi lz4 lzma pack200-gzip snappy x-bzip2 x-compress xz";
+
 /// Undoes one content coding, piece by piece.
 pub(crate) struct Decoder {
     kind: Kind,
@@ -27,6 +31,8 @@ pub(crate) struct Decoder {
 
 enum Kind {
     Gzip(Decompress),
+    /// Known by its first byte: some servers leave out the frame that it should have.
+    Deflate(Option<Decompress>),
     Brotli(Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>),
     Zstd(ZstdDecoder<'static>),
 }
@@ -39,28 +45,47 @@ struct Step {
 }
 
 impl Decoder {
-    /// A decoder for the value of a `content-encoding` header. `None` for no coding.
+    /// A decoder for the value of a `content-encoding` header. `None` for no coding, and for words that are no coding at
+    /// all (`none`, `utf-8`, `binary`), which browsers, curl and Python's clients do not mind either.
     ///
     /// # Errors
-    /// The coding's name, if nobody asked for it.
-    pub(crate) fn of(coding: &str) -> Result<Option<Self>, String> {
-        let unknown = || coding.chars().take(40).collect::<String>();
-        let kind = match coding.trim().to_ascii_lowercase().as_str() {
-            "" | "identity" => return Ok(None),
-            "gzip" | "x-gzip" => Kind::Gzip(Decompress::new_gzip(15)),
-            "br" => {
-                let alloc = StandardAlloc::default;
-                Kind::Brotli(Box::new(BrotliState::new_strict(alloc(), alloc(), alloc())))
-            }
-            "zstd" => {
-                let mut decoder = ZstdDecoder::new().map_err(|_| unknown())?;
-                let window = DParameter::WindowLogMax(ZSTD_WINDOW_LOG);
-                decoder.set_parameter(window).map_err(|_| unknown())?;
-                Kind::Zstd(decoder)
-            }
-            _ => return Err(unknown()),
-        };
-        Ok(Some(Self {
+    /// What can't be undone, in words.
+    pub(crate) fn of(codings: &str) -> Result<Option<Self>, String> {
+        let (mut kind, mut found) = (None, vec![]);
+        for coding in codings.split(',') {
+            let coding = coding.trim().to_ascii_lowercase();
+            let next = match coding.as_str() {
+                "gzip" | "x-gzip" => Kind::Gzip(Decompress::new_gzip(15)),
+                "deflate" => Kind::Deflate(None),
+                "br" => {
+                    let alloc = StandardAlloc::default;
+                    Kind::Brotli(Box::new(BrotliState::new_strict(alloc(), alloc(), alloc())))
+                }
+                "zstd" => {
+                    let made = ZstdDecoder::new().and_then(|mut decoder| {
+                        decoder.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG))?;
+                        Ok(decoder)
+                    });
+                    Kind::Zstd(made.map_err(|e| format!("zstd can't be undone here: {e}"))?)
+                }
+                coding if UNKNOWN.split(' ').any(|known| known == coding) => {
+                    return Err(format!(
+                        "its body is coded as {coding}, which was not asked for; {ACCEPTED} and deflate are known"
+                    ));
+                }
+                _ => continue,
+            };
+            found.push(coding);
+            kind = Some(next);
+        }
+        if found.len() > 1 {
+            let most = found.iter().take(4).cloned().collect::<Vec<_>>().join(" in ");
+            return Err(format!(
+                "its body is coded {} times ({most}); one coding is undone",
+                found.len()
+            ));
+        }
+        Ok(kind.map(|kind| Self {
             kind,
             input: Bytes::new(),
             output: vec![0; STEP],
@@ -125,7 +150,7 @@ impl Decoder {
                 *state = Decompress::new_gzip(15);
                 self.input.starts_with(&[0x1f])
             }
-            Kind::Brotli(_) => false,
+            Kind::Deflate(_) | Kind::Brotli(_) => false,
             Kind::Zstd(_) => true,
         }
     }
@@ -135,17 +160,16 @@ impl Kind {
     fn step(&mut self, input: &[u8], output: &mut [u8]) -> io::Result<Step> {
         let broken = || io::Error::from(io::ErrorKind::InvalidData);
         match self {
-            Self::Gzip(state) => {
-                let (read, written) = (state.total_in(), state.total_out());
-                let status = state
-                    .decompress(input, output, FlushDecompress::None)
-                    .map_err(|_| broken())?;
-                let since = |now: u64, then: u64| usize::try_from(now - then).unwrap_or(usize::MAX);
-                Ok(Step {
-                    read: since(state.total_in(), read),
-                    written: since(state.total_out(), written),
-                    ended: status == Status::StreamEnd,
-                })
+            Self::Gzip(state) => inflate(state, input, output),
+            Self::Deflate(state) => {
+                let first = input.first().copied().unwrap_or_default();
+                // RFC 1950: the method, and a window that exists. No encoder begins a bare stream with these bits.
+                let framed = first & 0x0f == 8 && first >> 4 <= 7;
+                inflate(
+                    state.get_or_insert_with(|| Decompress::new(framed)),
+                    input,
+                    output,
+                )
             }
             Self::Brotli(state) => {
                 let (mut left, mut read) = (input.len(), 0);
@@ -181,6 +205,19 @@ impl Kind {
     }
 }
 
+fn inflate(state: &mut Decompress, input: &[u8], output: &mut [u8]) -> io::Result<Step> {
+    let (read, written) = (state.total_in(), state.total_out());
+    let status = state
+        .decompress(input, output, FlushDecompress::None)
+        .map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+    let since = |now: u64, then: u64| usize::try_from(now - then).unwrap_or(usize::MAX);
+    Ok(Step {
+        read: since(state.total_in(), read),
+        written: since(state.total_out(), written),
+        ended: status == Status::StreamEnd,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -194,6 +231,15 @@ mod tests {
             .compress_vec(text, &mut coded, flate2::FlushCompress::Finish)
             .unwrap();
         assert_eq!(status, Status::StreamEnd);
+        coded
+    }
+
+    fn deflate(text: &[u8], framed: bool) -> Vec<u8> {
+        let mut coded = Vec::with_capacity(text.len() + 1024);
+        let mut state = flate2::Compress::new(flate2::Compression::default(), framed);
+        state
+            .compress_vec(text, &mut coded, flate2::FlushCompress::Finish)
+            .unwrap();
         coded
     }
 
@@ -226,7 +272,13 @@ mod tests {
     }
 
     type Encode = fn(&[u8]) -> Vec<u8>;
-    const CODINGS: [(&str, Encode); 3] = [("gzip", gzip), ("br", brotli), ("zstd", zstd)];
+    const CODINGS: [(&str, Encode); 5] = [
+        ("gzip", gzip),
+        ("br", brotli),
+        ("zstd", zstd),
+        ("deflate", |text| deflate(text, true)),
+        ("deflate", |text| deflate(text, false)),
+    ];
 
     #[test]
     fn every_coding_is_undone_whatever_the_pieces() {
@@ -279,12 +331,49 @@ mod tests {
     }
 
     #[test]
-    fn other_codings_are_named() {
-        for coding in ["deflate", "gzip, br", "compress"] {
-            assert_eq!(Decoder::of(coding).err(), Some(coding.to_owned()));
+    fn words_that_are_no_coding_are_not_minded_and_codings_that_are_not_known_are_named() {
+        for coding in [
+            "",
+            "identity",
+            " , ",
+            "none",
+            "UTF-8",
+            "utf8",
+            "binary",
+            "8bit",
+            "application/json",
+            "?",
+        ] {
+            assert!(matches!(Decoder::of(coding), Ok(None)), "{coding}");
         }
-        assert!(matches!(Decoder::of("identity"), Ok(None)));
-        assert!(matches!(Decoder::of(" GZIP "), Ok(Some(_))));
+        for coding in [
+            " GZIP ",
+            "gzip, identity",
+            "utf-8,gzip",
+            "x-gzip",
+            "Deflate",
+            "br",
+        ] {
+            assert!(matches!(Decoder::of(coding), Ok(Some(_))), "{coding}");
+        }
+        for (coding, why) in [
+            (
+                "compress",
+                "its body is coded as compress, which was not asked for; gzip, br, zstd and deflate are known",
+            ),
+            ("gzip, X-Bzip2", "its body is coded as x-bzip2, which"),
+            (
+                "gzip, br",
+                "its body is coded 2 times (gzip in br); one coding is undone",
+            ),
+            (
+                "gzip,gzip,gzip,gzip,gzip",
+                "its body is coded 5 times (gzip in gzip in gzip in gzip); one",
+            ),
+        ] {
+            let told = Decoder::of(coding).err().unwrap();
+            assert!(told.starts_with(why), "{told}");
+        }
     }
 
     #[test]

@@ -7,7 +7,8 @@ use url::Url;
 use wasmtime_wasi_http::Error;
 
 use super::flood::{Flood, Meter};
-use super::{ProhibitedAddress, Used, prohibited};
+use super::proxy::ProxyError;
+use super::{ProhibitedAddress, Used, prohibited, tls};
 use crate::Limits;
 use crate::limits::Violation;
 use crate::policy::shown;
@@ -56,8 +57,17 @@ impl SendError {
                 if let Some(flood) = e.downcast_ref::<Flood>() {
                     return flooded(url, flood).into();
                 }
-                if let Some(tls) = e.downcast_ref::<rustls::Error>() {
-                    return Self::Failed(Error::InternalError(Some(format!("TLS: {tls}"))));
+                if let Some(error) = e.downcast_ref::<rustls::Error>() {
+                    return match tls::lasting(error) {
+                        Some(why) => Self::Stopped(Violation::Unreachable {
+                            what: shown(url),
+                            why,
+                        }),
+                        None => Self::Failed(Error::InternalError(Some(format!("TLS: {error}")))),
+                    };
+                }
+                if let Some(error) = e.downcast_ref::<ProxyError>() {
+                    return error.of_request(url);
                 }
             }
             if let Some(hyper) = e.downcast_ref::<hyper::Error>() {
@@ -92,17 +102,34 @@ impl SendError {
     }
 
     /// For messages of the host's own requests.
-    pub(super) fn plain(&self) -> String {
+    pub(crate) fn plain(&self) -> String {
         match self {
             Self::Stopped(Violation::Refused { what, remedy }) => {
                 format!("{what}; to allow it, write under [source.grants]: {remedy}")
             }
             Self::Stopped(Violation::Remote(what)) => what.clone(),
-            Self::Stopped(violation) => format!("{violation:?}"),
-            Self::Failed(Error::DnsError { rcode: Some(why), .. }) => why.clone(),
-            Self::Failed(error) | Self::Dropped(error) => format!("{error:?}"),
+            Self::Stopped(Violation::Unreachable { why, .. }) => why.clone(),
+            Self::Stopped(Violation::Forbidden { what, why }) => format!("{what}: {why}"),
+            Self::Stopped(Violation::Limit { limit, .. }) => limit.clone(),
+            Self::Stopped(Violation::Credential(why) | Violation::Contract(why)) => why.clone(),
+            Self::Failed(Error::DnsError { rcode: Some(why), .. } | Error::InternalError(Some(why))) => {
+                why.clone()
+            }
+            Self::Failed(error) | Self::Dropped(error) => in_words(&format!("{error:?}")),
         }
     }
+}
+
+/// `ConnectionRefused` as it is said: `connection refused`.
+fn in_words(name: &str) -> String {
+    let mut words = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && words.chars().last().is_some_and(|last| last.is_ascii_lowercase()) {
+            words.push(' ');
+        }
+        words.push(letter.to_ascii_lowercase());
+    }
+    words
 }
 
 /// `io::Error` shows what it was made of, which may be one of its kind again, and hides it from `source`.

@@ -147,6 +147,15 @@ fn secrets_are_resolved_and_never_printed() {
             .to_string()
     };
     assert!(resolve("${file:lines}").contains("no header may hold"));
+    for (name, content) in [
+        ("utf8-mark", &b"\xef\xbb\xbfs3cret"[..]),
+        ("utf16-mark", b"\xff\xfes\x003\x00"),
+    ] {
+        std::fs::write(folder.path().join(name), content).unwrap();
+        let told = resolve(&format!("${{file:{name}}}"));
+        let wanted = format!("{name} begins with a byte order mark");
+        assert!(told.contains(&wanted) && !told.contains("s3cret"), "{told}");
+    }
     assert!(resolve("${file:none}").contains("can't read the secret file"));
     assert!(resolve("${env:SANDBAR_NO_SUCH_VARIABLE}").contains("SANDBAR_NO_SUCH_VARIABLE is not set"));
     assert!(SecretRef::parse("${env:9X}", folder.path()).is_err());

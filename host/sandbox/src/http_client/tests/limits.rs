@@ -83,10 +83,13 @@ async fn a_coded_body_arrives_decoded_and_a_bomb_ends_at_the_cap() {
 
 #[tokio::test]
 async fn a_coding_that_nobody_asked_for_is_no_body() {
-    let server = Server::start(|_, _, _| reply(200, "content-encoding: deflate\r\n", "x")).await;
+    let server = Server::start(|_, _, _| reply(200, "content-encoding: compress\r\n", "x")).await;
     let client = client(&[&server.origin], vec![], &Limits::default());
     let (error, _) = get(&client, &server.origin).await.unwrap_err();
-    assert_eq!(error, "HttpResponseContentCoding(Some(\"deflate\"))");
+    assert!(
+        error.starts_with("HttpResponseContentCoding(Some(\"its body is coded as compress, "),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
 //! The client against a server of raw bytes on loopback, and without any.
 
+mod charsets;
 mod credentials;
 mod echoes;
 mod floods;
 mod limits;
 mod names;
+mod proxies;
 mod redirects;
 mod urls;
 

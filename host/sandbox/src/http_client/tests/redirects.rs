@@ -182,6 +182,26 @@ async fn a_redirect_that_carries_a_credential_away_is_not_followed() {
 }
 
 #[tokio::test]
+async fn no_spelling_of_a_credential_is_carried_away() {
+    for target in [
+        "http://Query-SECRET-1.other.example/",
+        "http://x.other.example/Query%2DSECRET%2D1",
+        "http://x.other.example/?next=http%3A%2F%2Fy%2F%3Fkey%3DQuery%252DSECRET%252D1",
+        "http://x.other.example/?Query\\u002dSECRET\\u002d1",
+        "http://x.other.example/?Query&#45;SECRET&#x2d;1",
+        "http://x.other.example/?part-of-a-cookie",
+    ] {
+        let server = Server::start(move |_, _, _| redirect(target)).await;
+        let key = Credential::query(&server.origin, "key", "Query-SECRET-1").unwrap();
+        let cookie = Credential::header(&server.origin, "cookie", "a=part-of-a-cookie; b=c").unwrap();
+        let grants = [server.origin.as_str(), "http://*.other.example"];
+        let client = client(&grants, vec![key, cookie], &Limits::default());
+        let (_, why) = forbidden(get(&client, &server.origin).await);
+        assert_eq!(why, "it would carry a credential to another origin", "{target}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_posted_is_not_led_elsewhere() {
     let server = Server::start(|_, _, _| redirect("/other")).await;
     let grant = crate::HttpGrant::parse(&server.origin).unwrap();
