@@ -18,9 +18,17 @@ pub(crate) struct Redactor(Arc<RwLock<Known>>);
 struct Known {
     lasting: Vec<String>,
     passing: VecDeque<String>,
-    /// Of what is known now, once somebody asks: every secret, and those that are no word by chance.
-    finders: Option<(Option<Arc<Finder>>, Option<Arc<Finder>>)>,
+    /// Of what is known now, once somebody asks.
+    finders: Option<Finders>,
     echoed: bool,
+}
+
+#[derive(Clone)]
+struct Finders {
+    /// Of every secret.
+    all: Option<Arc<Finder>>,
+    /// Of those that are no word or number by chance.
+    unmistakable: Option<Arc<Finder>>,
 }
 
 /// Finds secrets in bytes, as they are and behind escapes of any kind.
@@ -61,7 +69,7 @@ impl Redactor {
 
     /// The text with every secret replaced by `***`.
     pub(crate) fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let (Some(finder), _) = self.finders() else {
+        let Some(finder) = self.finders().all else {
             return Cow::Borrowed(text);
         };
         let found = finder.find(text.as_bytes());
@@ -97,10 +105,10 @@ impl Redactor {
 
     /// What finds the secrets that are known now and are no word or number by chance; none if there are none.
     pub(crate) fn finder(&self) -> Option<Arc<Finder>> {
-        self.finders().1
+        self.finders().unmistakable
     }
 
-    fn finders(&self) -> (Option<Arc<Finder>>, Option<Arc<Finder>>) {
+    fn finders(&self) -> Finders {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(finders) = &known.finders {
             return finders.clone();
@@ -111,7 +119,10 @@ impl Redactor {
             let all = known.lasting.iter().chain(&known.passing);
             Finder::of(all.filter(|secret| secret.len() >= shortest), shortest).map(Arc::new)
         };
-        let finders = (of(SHORTEST), of(UNMISTAKABLE));
+        let finders = Finders {
+            all: of(SHORTEST),
+            unmistakable: of(UNMISTAKABLE),
+        };
         known.finders = Some(finders.clone());
         finders
     }
