@@ -84,7 +84,7 @@ impl Rows<'_> {
 
     fn decimals(&mut self, precision: u32, scale: i8) -> ArrayRef {
         let most = 10_i128.pow(precision) - 1;
-        let wide = |bits: u64| i128::from(bits) * i128::from(bits) % most;
+        let wide = |bits: u64| i128::from(bits).wrapping_mul(bits.into()) % most;
         let values = self.of(&[most, -most, 0, 1, -1, most / 3, most - 1], wide);
         let values = Decimal128Array::from(values);
         Arc::new(values.with_precision_and_scale(precision as u8, scale).unwrap())
@@ -160,11 +160,11 @@ fn columns(rows: &mut Rows<'_>, first: i64) -> Vec<(&'static str, ArrayRef)> {
         ),
         (
             Arc::new(Field::new("text", DataType::Utf8, true)),
-            Arc::new(StringArray::from(rows.texts())),
+            Arc::new(StringArray::from(rows.texts())) as ArrayRef,
         ),
         (
             Arc::new(Field::new("day", DataType::Date32, true)),
-            Arc::new(Date32Array::from(rows.days())),
+            Arc::new(Date32Array::from(rows.days())) as ArrayRef,
         ),
     ]);
     let mut list = ListBuilder::new(Float64Builder::new());
@@ -232,7 +232,13 @@ async fn table(folder: &Path, random: &mut Random, partition: Option<&str>) -> u
     for file in 1..=FILES {
         let count = 1 + random.below(4) as usize;
         total += count;
-        let columns = columns(&mut Rows { random, count }, file as i64 * 10);
+        let columns = columns(
+            &mut Rows {
+                random: &mut *random,
+                count,
+            },
+            file as i64 * 10,
+        );
         // An empty text is refused there.
         let held = |(name, values): (&'static str, ArrayRef)| match (name, partition) {
             ("text", Some("text")) => (name, without_empty(&values), true),

@@ -16,6 +16,7 @@ import random
 import shutil
 import sys
 import tempfile
+from urllib.parse import unquote
 
 from read import extension_file
 
@@ -54,12 +55,13 @@ def duckdb(table, asked):
     def columns():
         for name, kind, *_ in db.execute("DESCRIBE whole").fetchall():
             if kind.startswith("STRUCT"):
-                fields = db.execute(f"DESCRIBE SELECT unnest({name}) FROM whole").fetchall()
+                fields = db.execute(f'DESCRIBE SELECT unnest("{name}") FROM whole').fetchall()
                 yield from ((f"{name}.{field}", kind) for field, kind, *_ in fields)
             elif not kind.endswith("[]") and not kind.startswith("MAP"):
                 yield name, kind
 
-    for column, kind in filter(lambda column: asked(column[0]), list(columns())):
+    for name, kind in filter(lambda column: asked(column[0]), list(columns())):
+        column = ".".join(f'"{part}"' for part in name.split("."))
         text = kind in ("VARCHAR", "BLOB")
         shown = column if text else f"CAST({column} AS VARCHAR)"
         values = f"SELECT {shown} FROM whole WHERE {column} IS NOT NULL GROUP BY {column} ORDER BY {column}"
@@ -122,7 +124,7 @@ def skips(reader, table):
         shutil.copytree(table, folder, dirs_exist_ok=True)
         for add in adds:
             if json.loads(add["stats"])["minValues"]["id"] != first:
-                os.remove(os.path.join(folder, add["path"]))
+                os.remove(os.path.join(folder, unquote(add["path"])))
         try:
             return SINGLE[reader](folder, first) == 1
         except Exception:

@@ -7,7 +7,7 @@ use delta_kernel::engine::arrow_conversion::TryIntoArrow;
 use delta_kernel::schema::{DataType as DeltaType, StructField, StructType};
 
 use crate::schema::{check_names, same_name, table_type, widens};
-use crate::values::{check_partition, converted};
+use crate::values::{converted, partition_values};
 
 /// How rows of a source become columns of a table.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ impl Projection {
             .iter()
             .map(|column| {
                 let values = column.values(rows, stamp, before)?;
-                check_partition(&column.name, &values, before).map(|()| values)
+                partition_values(&column.name, values, before)
             })
             .collect()
     }

@@ -2,9 +2,10 @@
 //! more than a table's do.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Date32Type, Decimal128Type, TimestampMicrosecondType};
+use arrow_array::types::{Date32Type, Decimal128Type, Float32Type, Float64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
 
@@ -63,8 +64,9 @@ fn check(column: &str, values: &ArrayRef, before: u64) -> Result<(), String> {
     }
 }
 
-/// Refuses values that a partition column can't hold, of the types that it can have.
-pub(crate) fn check_partition(column: &str, values: &ArrayRef, before: u64) -> Result<(), String> {
+/// The values of a partition column. Refuses what it can't hold, of the types that it can have. A negative zero becomes
+/// the other one, as Spark has it: they are equal to who asks, and were two partitions to readers.
+pub(crate) fn partition_values(column: &str, values: ArrayRef, before: u64) -> Result<ArrayRef, String> {
     let refuse = |row: usize, what: &str| {
         let row = before + 1 + row as u64;
         Err(format!(
@@ -73,18 +75,31 @@ pub(crate) fn check_partition(column: &str, values: &ArrayRef, before: u64) -> R
         ))
     };
     let empty = "an empty value would come back as null";
-    let (texts, bytes) = (values.as_string_opt::<i32>(), values.as_binary_opt::<i32>());
-    if let Some(row) = texts.and_then(|texts| texts.iter().position(|text| text == Some(""))) {
-        return refuse(row, empty);
-    }
-    for (row, bytes) in bytes.into_iter().flatten().enumerate() {
-        match bytes.map(std::str::from_utf8) {
-            Some(Ok("")) => return refuse(row, empty),
-            Some(Err(_)) => return refuse(row, "bytes that are not UTF-8 can't be written there"),
-            Some(Ok(_)) | None => {}
+    match values.data_type() {
+        DataType::Utf8 => {
+            let found = values.as_string::<i32>().iter().position(|text| text == Some(""));
+            found.map_or(Ok(()), |row| refuse(row, empty))?;
         }
+        DataType::Binary => {
+            for (row, bytes) in values.as_binary::<i32>().iter().enumerate() {
+                match bytes.map(std::str::from_utf8) {
+                    Some(Ok("")) => refuse(row, empty)?,
+                    Some(Err(_)) => refuse(row, "bytes that are not UTF-8 can't be written there")?,
+                    Some(Ok(_)) | None => {}
+                }
+            }
+        }
+        DataType::Float32 => {
+            let floats = values.as_primitive::<Float32Type>();
+            return Ok(Arc::new(floats.unary::<_, Float32Type>(|value| value + 0.0)));
+        }
+        DataType::Float64 => {
+            let floats = values.as_primitive::<Float64Type>();
+            return Ok(Arc::new(floats.unary::<_, Float64Type>(|value| value + 0.0)));
+        }
+        _ => {}
     }
-    Ok(())
+    Ok(values)
 }
 
 /// The first row that `fails`, when a part of the rows fails that holds it. All of them together do.

@@ -197,13 +197,23 @@ fn a_partition_column_takes_what_comes_back() {
     let bytes: ArrayRef = Arc::new(BinaryArray::from(vec![Some(&b"a"[..]), None]));
     let days = days(vec![0]);
     for good in [texts, bytes, days] {
-        assert_eq!(check_partition("p", &good, 0), Ok(()));
+        assert_eq!(partition_values("p", Arc::clone(&good), 0), Ok(good));
     }
+    let zeros: ArrayRef = Arc::new(Float64Array::from(vec![Some(-0.0), Some(0.0), None, Some(-1.5)]));
+    let positive = partition_values("p", zeros, 0).unwrap();
+    let bits: Vec<_> = positive
+        .as_primitive::<Float64Type>()
+        .iter()
+        .map(|zero| zero.map(f64::to_bits))
+        .collect();
+    assert_eq!(bits, [Some(0), Some(0), None, Some((-1.5_f64).to_bits())]);
+    let narrow = partition_values("p", Arc::new(Float32Array::from(vec![-0.0])), 0).unwrap();
+    assert_eq!(narrow.as_primitive::<Float32Type>().value(0).to_bits(), 0);
     let empty: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None, Some("")]));
     let no_bytes: ArrayRef = Arc::new(BinaryArray::from(vec![Some(&b"a"[..]), None, Some(b"")]));
     let no_text: ArrayRef = Arc::new(BinaryArray::from(vec![Some(&b"a"[..]), None, Some(b"\xff")]));
     for (bad, what) in [(empty, "empty"), (no_bytes, "empty"), (no_text, "UTF-8")] {
-        let error = check_partition("p", &bad, 4).unwrap_err();
+        let error = partition_values("p", bad, 4).unwrap_err();
         assert!(
             error.starts_with("column \"p\", row 7: ") && error.contains(what),
             "{error}"
