@@ -47,6 +47,8 @@ mod repeats;
 mod s3;
 /// Signals, intervals, and two runners of one pipeline.
 mod stopping;
+/// Tables and checkpoint folders that somebody removes, replaces or turns back while a pipeline runs.
+mod table_changes;
 /// What a table can have besides: an ingestion time, partitions, a log checkpoint, several pipelines.
 mod tables;
 /// HTTPS: certificates, HTTP/2 and HTTP/1.1.

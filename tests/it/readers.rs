@@ -37,6 +37,7 @@ pub(crate) fn python() -> Option<PathBuf> {
     python
 }
 
+/// What one of the scripts in `tests/readers` prints.
 pub(crate) fn script(python: &Path, name: &str, arguments: &[&str]) -> String {
     let script = repository().join("tests/readers").join(name);
     let output = Command::new(python).arg(script).args(arguments).output().unwrap();

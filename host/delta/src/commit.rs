@@ -146,10 +146,9 @@ impl Commit {
                 Ok(None) => {}
                 Err(e @ (SinkError::Superseded { .. } | SinkError::Unknown { .. })) => return Err(e),
                 Err(e @ SinkError::TableChanged { .. }) => {
-                    let landed = failure.is_some() && self.is_at(table, since).await;
-                    return Err(match landed {
-                        true => self.take_back(table, since, e).await,
-                        false => self.give_up(table, e).await,
+                    return Err(match failure {
+                        Some(_) => self.take_back(table, since, e).await,
+                        None => self.give_up(table, e).await,
                     });
                 }
                 Err(hidden) => {
@@ -223,12 +222,16 @@ impl Commit {
         })
     }
 
-    /// Takes the log entry back that was put where no table is any more, with its data files.
+    /// Takes the log entry back that was put where no table is any more, with its data files. Whatever else has that
+    /// version's name by now stays.
     async fn take_back(&self, table: &Table, version: u64, error: SinkError) -> SinkError {
-        if withdraw(table, version).await {
-            return self.give_up(table, error).await;
-        }
+        let gone = match self.is_at(table, version).await {
+            Ok(true) => withdraw(table, version).await,
+            Ok(false) => true,
+            Err(_) => false,
+        };
         match error {
+            error if gone => self.give_up(table, error).await,
             SinkError::TableChanged { table, what } => SinkError::TableChanged {
                 table,
                 what: format!(
@@ -248,10 +251,10 @@ impl Commit {
     }
 
     /// Whether it is what made this version.
-    async fn is_at(&self, table: &Table, version: u64) -> bool {
-        let entries = read_commits(table, [version]).await.unwrap_or_default();
+    async fn is_at(&self, table: &Table, version: u64) -> Result<bool, SinkError> {
+        let entries = read_commits(table, [version]).await?;
         let mut notes = entries.into_iter().flatten().filter_map(|entry| entry.note);
-        notes.any(|note| note.run == self.run)
+        Ok(notes.any(|note| note.run == self.run))
     }
 
     /// The data files that it adds.

@@ -18,7 +18,7 @@ use url::Url;
 
 use crate::DeltaOptions;
 use crate::error::{kernel_error, plain, store_error};
-use crate::store::{LOG, LastCommit, TableStore};
+use crate::store::{EntryTags, LOG, TableStore};
 
 /// Says who wrote a commit.
 pub(crate) const ENGINE_INFO: &str = concat!("sandbar/", env!("CARGO_PKG_VERSION"));
@@ -33,7 +33,7 @@ const LOAD_ATTEMPTS: u32 = 5;
 pub(crate) struct Table {
     pub(crate) root: Url,
     pub(crate) store: Arc<dyn ObjectStore>,
-    pub(crate) last_commit: LastCommit,
+    pub(crate) tags: EntryTags,
     pub(crate) engine: Arc<DefaultEngine<TokioMultiThreadExecutor>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) handle: Handle,
@@ -83,7 +83,7 @@ impl Table {
         let path = Path::from_url_path(root.path())
             .map_err(|e| store_error(format!("can't open the table {root}"), e))?;
         let store = TableStore::new(options.object_store()?, folder_of(&root), &path);
-        let last_commit = store.last_commit();
+        let tags = store.tags();
         let store: Arc<dyn ObjectStore> = Arc::new(store);
         let threads = threads()?;
         let handle = threads.store.handle().clone();
@@ -96,7 +96,7 @@ impl Table {
                     .build(),
             ),
             store,
-            last_commit,
+            tags,
             clock: Arc::clone(&options.clock),
             handle,
             work: threads.work.handle().clone(),

@@ -3,13 +3,14 @@ use std::sync::Arc;
 use delta_kernel::{Snapshot, SnapshotRef};
 use futures::future::try_join;
 use futures::{StreamExt, TryStreamExt, stream};
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStoreExt};
 use sandbar_pipeline::SinkError;
 
 use crate::engine::Table;
 use crate::error::store_error;
 use crate::history::turned_back;
+use crate::store::tag_of;
 
 /// Files that are looked for at once.
 const PARALLEL: usize = 8;
@@ -52,6 +53,9 @@ impl Footing {
         let tip = table.commit_path(snapshot.version())?;
         let foot = foot_of(table, snapshot)?;
         let (tip, foot) = try_join(Mark::learn(table, tip), Mark::learn(table, foot)).await?;
+        if let Some(tag) = &tip.tag {
+            table.tags.note(&tip.path, tag.clone());
+        }
         Ok(Self {
             id: id_of(snapshot),
             version: snapshot.version(),
@@ -67,7 +71,7 @@ impl Footing {
         snapshot: &Snapshot,
     ) -> Result<Self, SinkError> {
         let path = table.commit_path(snapshot.version())?;
-        let tip = match table.last_commit.tag(&path) {
+        let tip = match table.tags.get(&path) {
             Some(tag) => Mark { path, tag: Some(tag) },
             None => Mark::learn(table, path).await?,
         };
@@ -277,16 +281,11 @@ fn foot_of(table: &Table, snapshot: &Snapshot) -> Result<Path, SinkError> {
 /// What changes whenever a file does, `None` when there is no such file.
 async fn tag_at(table: &Table, path: &Path) -> Result<Option<String>, SinkError> {
     match table.store.head(path).await {
-        Ok(meta) => Ok(Some(tag(meta))),
+        Ok(meta) => Ok(Some(tag_of(&meta))),
         Err(object_store::Error::NotFound { .. }) => Ok(None),
         Err(e) => Err(store_error(
             format!("can't look at {path} of the table {}", table.root),
             e,
         )),
     }
-}
-
-fn tag(meta: ObjectMeta) -> String {
-    let dated = || format!("{}-{}", meta.last_modified.timestamp_micros(), meta.size);
-    meta.e_tag.clone().unwrap_or_else(dated)
 }

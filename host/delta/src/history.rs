@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use sandbar_pipeline::{BatchId, MicroBatch, SinkError};
+use sandbar_pipeline::{BatchId, MicroBatch, Rollback, SinkError};
 
 use crate::engine::Table;
 use crate::log::{Entry, read_commits};
@@ -57,7 +57,7 @@ pub(crate) async fn refuse_rollback(
         next = log.next().await?;
     }
     match (lost.first(), lost.last()) {
-        (Some(newest), Some(oldest)) => Err(SinkError::RolledBack {
+        (Some(newest), Some(oldest)) => Err(SinkError::RolledBack(Box::new(Rollback {
             table: table.root.to_string(),
             operation: turn.operation.clone().unwrap_or_default(),
             version: turn.version,
@@ -65,7 +65,7 @@ pub(crate) async fn refuse_rollback(
             last: newest.batch,
             start: oldest.start.clone(),
             end: newest.end.clone(),
-        }),
+        }))),
         _ => Ok(()),
     }
 }

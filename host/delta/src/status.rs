@@ -86,7 +86,7 @@ impl DeltaSink {
             .await??;
         let rolled_back = match &last {
             Some(last) => match refuse_rollback(&table, &options.pipeline, version, last.batch).await {
-                Err(e @ SinkError::RolledBack { .. }) => Some(e.to_string()),
+                Err(e @ SinkError::RolledBack(_)) => Some(e.to_string()),
                 outcome => outcome.map(|()| None)?,
             },
             None => None,

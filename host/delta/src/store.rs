@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use serde::Deserialize;
 /// The folder of a table's log.
 pub(crate) const LOG: &str = "_delta_log";
 
-/// A table's store, which brings no folder to life again and remembers the last log entry that it wrote.
+/// A table's store, which brings no folder to life again and knows the log entries that it wrote.
 ///
 /// A local store creates the folders above a file. So whoever removes a table's folder would get it back, with one
 /// file in it. Here only [`Table::create_folder`](crate::engine::Table::create_folder) creates the folders that
@@ -27,24 +28,37 @@ pub(crate) struct TableStore {
     /// The table's folder, where it is one of this machine.
     folder: Option<PathBuf>,
     log: Path,
-    last_commit: LastCommit,
+    tags: EntryTags,
 }
 
-/// The path of the last log entry that a [`TableStore`] wrote, and the entity tag that the store gave it.
+/// Log entries whose tags are kept: more than are written while one log checkpoint is.
+const KEPT_TAGS: usize = 1000;
+
+/// The newest log entries that were written or read here, each with the tag that the store gave it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct LastCommit(Arc<Mutex<Option<(Path, Option<String>)>>>);
+pub(crate) struct EntryTags(Arc<Mutex<VecDeque<(Path, String)>>>);
 
-impl LastCommit {
-    /// The entity tag of the log entry at this path, if that is the last one.
-    pub(crate) fn tag(&self, path: &Path) -> Option<String> {
-        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (last, tag) = last.as_ref()?;
-        tag.clone().filter(|_| last == path)
+impl EntryTags {
+    /// The tag that the log entry at this path had.
+    pub(crate) fn get(&self, path: &Path) -> Option<String> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = kept.iter().rfind(|(kept, _)| kept == path);
+        newest.map(|(_, tag)| tag.clone())
     }
 
-    fn note(&self, path: &Path, tag: Option<String>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((path.clone(), tag));
+    pub(crate) fn note(&self, path: &Path, tag: String) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.push_back((path.clone(), tag));
+        if kept.len() > KEPT_TAGS {
+            kept.pop_front();
+        }
     }
+}
+
+/// What changes whenever a file does.
+pub(crate) fn tag_of(meta: &ObjectMeta) -> String {
+    let dated = || format!("{}-{}", meta.last_modified.timestamp_micros(), meta.size);
+    meta.e_tag.clone().unwrap_or_else(dated)
 }
 
 impl TableStore {
@@ -54,12 +68,24 @@ impl TableStore {
             inner,
             folder,
             log: root.clone().join(LOG),
-            last_commit: LastCommit::default(),
+            tags: EntryTags::default(),
         }
     }
 
-    pub(crate) fn last_commit(&self) -> LastCommit {
-        self.last_commit.clone()
+    pub(crate) fn tags(&self) -> EntryTags {
+        self.tags.clone()
+    }
+
+    /// Fails unless the log entry is there, and the one that is known.
+    async fn check_entry(&self, entry: &Path) -> Result<()> {
+        let found = tag_of(&self.inner.head(entry).await?);
+        match self.tags.get(entry).is_none_or(|known| known == found) {
+            true => Ok(()),
+            false => Err(Error::NotFound {
+                path: entry.to_string(),
+                source: "the entry of another table is there".into(),
+            }),
+        }
     }
 
     /// Refuses to write below a folder that is gone.
@@ -110,18 +136,21 @@ impl ObjectStore for TableStore {
     async fn put_opts(&self, path: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         let entry = self.entry_of(path, &payload);
         if let Some(entry) = &entry {
-            self.inner.head(entry).await?;
+            self.check_entry(entry).await?;
         }
         self.check_folder(path)?;
         let done = self.inner.put_opts(path, payload, options).await?;
         if let Some(entry) = &entry
-            && let Err(e @ Error::NotFound { .. }) = self.inner.head(entry).await
+            && let Err(e @ Error::NotFound { .. }) = self.check_entry(entry).await
         {
             self.inner.delete(path).await?;
             return Err(e);
         }
-        if path.prefix_matches(&self.log) && path.extension() == Some("json") {
-            self.last_commit.note(path, done.e_tag.clone());
+        if path.prefix_matches(&self.log)
+            && path.extension() == Some("json")
+            && let Some(tag) = &done.e_tag
+        {
+            self.tags.note(path, tag.clone());
         }
         Ok(done)
     }
@@ -132,7 +161,7 @@ impl ObjectStore for TableStore {
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
         if let Some(entry) = self.entry_of(path, &PutPayload::default()) {
-            self.inner.head(&entry).await?;
+            self.check_entry(&entry).await?;
         }
         self.check_folder(path)?;
         self.inner.put_multipart_opts(path, options).await

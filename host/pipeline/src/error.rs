@@ -76,30 +76,8 @@ pub enum SinkError {
     },
     /// Another writer turned the table back (RESTORE): rows of committed micro-batches are out of it, though it
     /// still names these as committed. Nothing was committed since.
-    #[error(
-        "the table {table} was turned back by another writer ({operation}, version {version}): the rows of {} are no \
-         longer in it; `sandbar reset --to-offset '{}'` reads them again, `sandbar reset --to-offset '{}'` goes on \
-         without them",
-        batches(*first, *last),
-        start.shown(),
-        end.shown()
-    )]
-    RolledBack {
-        /// Where the table lies.
-        table: String,
-        /// What the other writer calls what it did.
-        operation: String,
-        /// The table's version that did it.
-        version: u64,
-        /// The first micro-batch whose rows are out.
-        first: BatchId,
-        /// The last one.
-        last: BatchId,
-        /// The offset before the first of these rows.
-        start: Offset,
-        /// The offset behind the last of them.
-        end: Offset,
-    },
+    #[error("{0}")]
+    RolledBack(Box<Rollback>),
     /// The table or its store failed. Nothing was committed.
     #[error("{context}: {source}")]
     Store {
@@ -109,6 +87,33 @@ pub enum SinkError {
         #[source]
         source: Cause,
     },
+}
+
+/// What another writer took out of the table.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the table {table} was turned back by another writer ({operation}, version {version}): the rows of {} are no \
+     longer in it; `sandbar reset --to-offset '{}'` reads them again, `sandbar reset --to-offset '{}'` goes on \
+     without them",
+    batches(*first, *last),
+    start.shown(),
+    end.shown()
+)]
+pub struct Rollback {
+    /// Where the table lies.
+    pub table: String,
+    /// What the other writer calls what it did.
+    pub operation: String,
+    /// The table's version that did it.
+    pub version: u64,
+    /// The first micro-batch whose rows are out.
+    pub first: BatchId,
+    /// The last one.
+    pub last: BatchId,
+    /// The offset before the first of these rows.
+    pub start: Offset,
+    /// The offset behind the last of them.
+    pub end: Offset,
 }
 
 fn batches(first: BatchId, last: BatchId) -> String {

@@ -45,7 +45,7 @@ mod trigger;
 
 pub use checkpoint::{CheckpointLocation, OffsetEntry};
 pub use clock::{Clock, SystemClock};
-pub use error::{CheckpointError, PipelineError, SinkError, SourceError};
+pub use error::{CheckpointError, PipelineError, Rollback, SinkError, SourceError};
 pub use folder::create_folder;
 pub use json::{Json, Number};
 pub use micro_batch::{ComponentId, MicroBatch};

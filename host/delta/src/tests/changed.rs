@@ -1,11 +1,7 @@
 //! The table is removed, replaced or cut back while a sink is at work on it.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
-use object_store::ObjectStore;
-use object_store::local::LocalFileSystem;
-use sandbar_harness::store::{FaultyStore, Process, Step};
 use sandbar_pipeline::{Sink, SinkError, Stage};
 use serde_json::json;
 
@@ -15,7 +11,7 @@ use crate::{DeltaOptions, DeltaSink, ProgressPlace};
 const PLACES: [ProgressPlace; 2] = [ProgressPlace::Table, ProgressPlace::Checkpoint];
 
 impl Lake {
-    fn path(&self) -> PathBuf {
+    pub fn path(&self) -> PathBuf {
         self.url().to_file_path().unwrap()
     }
 
@@ -27,7 +23,7 @@ impl Lake {
     }
 
     /// A sink that has committed the first `batches`.
-    async fn written(&self, progress: ProgressPlace, batches: u64) -> DeltaSink {
+    pub async fn written(&self, progress: ProgressPlace, batches: u64) -> DeltaSink {
         let mut sink = DeltaSink::open(self.options_for(progress), &comments())
             .await
             .unwrap();
@@ -39,7 +35,7 @@ impl Lake {
     }
 
     /// Another table, of so many versions, in this one's place.
-    fn replace(&self, versions: u64) {
+    pub fn replace(&self, versions: u64) {
         std::fs::remove_dir_all(self.path()).unwrap();
         self.write_log(0, &foreign_table(&["domainMetadata"], json!({})));
         for version in 1..versions {
@@ -65,7 +61,7 @@ impl Lake {
 }
 
 #[track_caller]
-fn assert_changed<T: std::fmt::Debug>(outcome: Result<T, SinkError>, lake: &Lake, what: &str) {
+pub fn assert_changed<T: std::fmt::Debug>(outcome: Result<T, SinkError>, lake: &Lake, what: &str) {
     let error = outcome.unwrap_err();
     assert!(matches!(error, SinkError::TableChanged { .. }), "{error}");
     let message = error.to_string();
@@ -296,93 +292,5 @@ async fn the_first_commit_creates_no_table_whose_rows_are_gone() {
         assert!(!lake.path().exists(), "brought to life again");
         append(&mut sink, 1).await.unwrap();
         assert_eq!(lake.ids().await, (0..10).collect::<Vec<_>>());
-    }
-}
-
-/// A store whose files something happens to just before a step.
-fn meddled(
-    wanted: impl Fn(&Step) -> bool + Send + 'static,
-    act: impl Fn() + Send + 'static,
-) -> Arc<dyn ObjectStore> {
-    let mut done = false;
-    let process = Process::deciding(move |step| {
-        if !done && wanted(step) {
-            done = true;
-            act();
-        }
-        None
-    });
-    Arc::new(FaultyStore::new(Arc::new(LocalFileSystem::new()), process))
-}
-
-/// Between the check and the put there is a moment that no check can close.
-#[tokio::test]
-async fn a_commit_that_meets_a_removal_on_its_way_is_taken_back() {
-    let put = |step: &Step| step.name == "put _delta_log/00000000000000000002.json";
-    let cases: [(&str, fn(&Path)); 3] = [
-        ("removed", |path| std::fs::remove_dir_all(path).unwrap()),
-        // The put lands in a table whose versions it does not follow: nobody could read it.
-        ("replaced", |path| {
-            std::fs::remove_dir_all(path).unwrap();
-            let log = path.join("_delta_log");
-            std::fs::create_dir_all(&log).unwrap();
-            let text: Vec<_> = foreign_table(&[], json!({}))
-                .iter()
-                .map(ToString::to_string)
-                .collect();
-            std::fs::write(log.join("00000000000000000000.json"), text.join("\n")).unwrap();
-        }),
-        ("cut back", |path| {
-            std::fs::remove_file(path.join("_delta_log/00000000000000000001.json")).unwrap()
-        }),
-    ];
-    for (what, act) in cases {
-        let lake = Lake::new();
-        let path = lake.path();
-        let store = meddled(put, move || act(&path));
-        let mut sink = DeltaSink::open(lake.options_on(store), &comments())
-            .await
-            .unwrap();
-        sink.last_committed().await.unwrap();
-        append(&mut sink, 1).await.unwrap();
-        append(&mut sink, 2).await.unwrap();
-        let outcome = append(&mut sink, 3).await;
-        let error = outcome.unwrap_err();
-        assert!(matches!(error, SinkError::TableChanged { .. }), "{what}: {error}");
-        sink.settle().await;
-        let log = lake.log_files();
-        let kept: &[&str] = match what {
-            "removed" => &[],
-            _ => &["00000000000000000000.json"],
-        };
-        assert_eq!(log, kept, "{what}");
-        assert_eq!(lake.path().exists(), what != "removed");
-        // Readers open what is there.
-        let ids = if what == "cut back" { 10 } else { 0 };
-        assert_eq!(lake.ids().await.len(), ids, "{what}");
-    }
-}
-
-/// A checkpoint of the removed table in the new one would be taken for its state.
-#[tokio::test]
-async fn what_goes_on_beside_writes_nothing_into_another_table() {
-    for kind in ["checkpoint.parquet", "_last_checkpoint"] {
-        let lake = Lake::new();
-        let path = lake.path();
-        let wanted = move |step: &Step| step.name.starts_with("put ") && step.name.ends_with(kind);
-        let store = meddled(wanted, move || {
-            std::fs::remove_dir_all(&path).unwrap();
-            std::fs::create_dir_all(path.join("_delta_log")).unwrap();
-        });
-        let every_second = json!({"delta.checkpointInterval": "2"});
-        lake.write_log(0, &foreign_table(&["domainMetadata"], every_second));
-        let mut sink = DeltaSink::open(lake.options_on(store), &comments())
-            .await
-            .unwrap();
-        sink.last_committed().await.unwrap();
-        append(&mut sink, 1).await.unwrap();
-        append(&mut sink, 2).await.unwrap();
-        sink.settle().await;
-        assert_eq!(lake.log_files(), [""; 0], "{kind}");
     }
 }

@@ -2,6 +2,7 @@
 mod changed;
 mod exactly_once;
 mod existing;
+mod meddled;
 mod partitions;
 mod rollback;
 mod steady;

@@ -33,7 +33,7 @@ async fn whatever_is_done_to_the_table_at_any_call_nothing_is_committed_behind_i
                     cases += 1;
                     let changed = match act {
                         Act::Removed => matches!(outcome, Err(SinkError::TableChanged { .. })),
-                        Act::TurnedBack { .. } => matches!(outcome, Err(SinkError::RolledBack { .. })),
+                        Act::TurnedBack { .. } => matches!(outcome, Err(SinkError::RolledBack(_))),
                     };
                     assert!(changed || outcome.is_ok(), "{told}: {outcome:?}");
                     refused += usize::from(changed);
@@ -94,8 +94,8 @@ async fn go_on(world: &World, act: Act, told: &str) -> bool {
     let next = world.beside();
     let refused = match next.run().await {
         Ok(_) => false,
-        Err(PipelineError::Sink(SinkError::RolledBack { start, .. })) if act != Act::Removed => {
-            next.beside().pipeline().reset(start).await.unwrap();
+        Err(PipelineError::Sink(SinkError::RolledBack(back))) if act != Act::Removed => {
+            next.beside().pipeline().reset(back.start).await.unwrap();
             next.run().await.unwrap();
             true
         }

@@ -4,7 +4,7 @@ use arrow_array::types::Int64Type;
 
 use super::process::{Begun, Point, Process};
 use super::script::{Script, Shared, lock, yield_once};
-use crate::{BatchId, CommitReceipt, Committed, MicroBatch, Sink, SinkError, Stage, StageSummary};
+use crate::{BatchId, CommitReceipt, Committed, MicroBatch, Rollback, Sink, SinkError, Stage, StageSummary};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum SinkCall {
@@ -86,14 +86,16 @@ impl Table {
             .batches
             .last()
             .is_some_and(|landed| landed.batch.batch > last.batch);
-        (!decided).then(|| SinkError::RolledBack {
-            table: "fake".into(),
-            operation: "RESTORE".into(),
-            version: 0,
-            first: first.batch,
-            last: last.batch,
-            start: first.start.clone(),
-            end: last.end.clone(),
+        (!decided).then(|| {
+            SinkError::RolledBack(Box::new(Rollback {
+                table: "fake".into(),
+                operation: "RESTORE".into(),
+                version: 0,
+                first: first.batch,
+                last: last.batch,
+                start: first.start.clone(),
+                end: last.end.clone(),
+            }))
         })
     }
 }

@@ -251,7 +251,7 @@ fn ended(result: Result<RunSummary, PipelineError>) -> End {
         PipelineError::Sink(SinkError::Superseded { .. }) => "superseded",
         PipelineError::Sink(SinkError::Unknown { .. }) => "commit unknown",
         PipelineError::Sink(SinkError::TableChanged { .. }) => "table changed",
-        PipelineError::Sink(SinkError::RolledBack { .. }) => "rolled back",
+        PipelineError::Sink(SinkError::RolledBack(_)) => "rolled back",
         PipelineError::OffsetUnknown { .. } => "offset unknown",
         PipelineError::Source(SourceError::Unavailable { .. }) => "unavailable",
         _ => "failed",
