@@ -1,20 +1,72 @@
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
-use crate::Offset;
+use crate::{Offset, PipelineError};
 
-/// The offsets that one look has passed, by their fingerprints. Coming to one of them again, a source would go round in a circle and append
-/// the same rows for ever.
-pub(crate) struct Passed(HashSet<u64>);
+/// The offsets that a run has passed, by their fingerprints. Coming to one of them again, a source would go round in a
+/// circle and append the same rows for ever.
+///
+/// A run may go on for years, so that only the newest are all remembered. A longer circle comes back to a landmark: an
+/// offset that stays remembered while twice as many come as before the one that it took the place of (Brent's way to find
+/// a cycle). Whatever its length, a circle is gone round twice at most after its first round was complete.
+pub(crate) struct Passed {
+    recent: HashSet<u64>,
+    /// The same, oldest first.
+    order: VecDeque<u64>,
+    landmark: u64,
+    /// Offsets since the landmark, and how many of them make the next one.
+    since: u64,
+    until: u64,
+}
+
+/// Newest offsets that are remembered: some two megabytes.
+const RECENT: usize = 1 << 16;
 
 impl Passed {
     pub(crate) fn from(start: &Offset) -> Self {
-        Self(HashSet::from([start.exact_fingerprint()]))
+        let start = start.exact_fingerprint();
+        Self {
+            recent: HashSet::from([start]),
+            order: VecDeque::from([start]),
+            landmark: start,
+            since: 0,
+            until: 1,
+        }
+    }
+
+    /// Whether an offset was passed, as far as is remembered.
+    pub(crate) fn has(&self, offset: &Offset) -> bool {
+        let offset = offset.exact_fingerprint();
+        offset == self.landmark || self.recent.contains(&offset)
     }
 
     /// Passes one more. False when it was passed before.
     pub(crate) fn by(&mut self, offset: &Offset) -> bool {
-        self.0.insert(offset.exact_fingerprint())
+        let offset = offset.exact_fingerprint();
+        if offset == self.landmark || !self.recent.insert(offset) {
+            return false;
+        }
+        self.order.push_back(offset);
+        if self.order.len() > RECENT
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.recent.remove(&oldest);
+        }
+        self.since += 1;
+        if self.since == self.until {
+            self.landmark = offset;
+            self.since = 0;
+            self.until = self.until.saturating_mul(2);
+        }
+        true
     }
+}
+
+/// What a source is told that comes to an offset again.
+pub(crate) fn goes_back(from: &Offset, to: &Offset) -> PipelineError {
+    let (from, to) = (from.shown(), to.shown());
+    PipelineError::Contract(format!(
+        "it goes back: after {from} comes {to}, which was passed before"
+    ))
 }
 
 #[cfg(test)]
@@ -43,5 +95,33 @@ mod tests {
         }
         assert!(passed.by(&offset("1.50000000000000000001")));
         assert!(!passed.by(&offset(" { \"b\" : [2, 3], \"a\" : 1 } ")));
+    }
+
+    #[test]
+    fn a_circle_of_any_length_is_noticed_and_memory_is_bounded() {
+        let offset = |number: u64| Offset::from(serde_json::Value::from(number));
+        // Rows before the circle, and its length.
+        for (before, length) in [
+            (0, 2),
+            (5, 1),
+            (0, 1_000),
+            (70_000, 3),
+            (3, 100_000),
+            (100_000, 70_000),
+        ] {
+            let mut passed = Passed::from(&offset(0));
+            let at = |step: u64| match step < before + length {
+                true => step,
+                false => before + (step - before) % length,
+            };
+            let noticed = (1..).find(|step| !passed.by(&offset(at(*step)))).unwrap();
+            let most = match length <= RECENT as u64 {
+                true => before + length,
+                false => 3 * (before + length),
+            };
+            assert!(noticed <= most, "{before}, {length}: {noticed}");
+            assert!(noticed >= before + length, "{before}, {length}: {noticed}");
+            assert!(passed.recent.len() <= RECENT && passed.order.len() <= RECENT);
+        }
     }
 }

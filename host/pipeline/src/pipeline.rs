@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::passed::Passed;
+use crate::passed::{Passed, goes_back};
 use crate::plan::{Plan, plan};
 use crate::read::{ReadRows, read_range, read_sequential};
 use crate::retry::Backoff;
@@ -147,9 +147,10 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         summary.last_batch = position.batch;
         summary.offset = position.offset.clone();
         self.progress.started(position.batch, &position.offset);
+        let mut passed = Passed::from(&position.offset);
         loop {
             let began = self.clock.elapsed();
-            self.look(&mut position, summary).await?;
+            self.look(&mut position, &mut passed, summary).await?;
             let Trigger::Interval(interval) = self.options.trigger else {
                 return Ok(());
             };
@@ -159,10 +160,14 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
     }
 
     /// Reads what is there: all of it, or one micro-batch if the trigger says once.
-    async fn look(&mut self, position: &mut Position, summary: &mut RunSummary) -> Result<(), Interrupt> {
+    async fn look(
+        &mut self,
+        position: &mut Position,
+        passed: &mut Passed,
+        summary: &mut RunSummary,
+    ) -> Result<(), Interrupt> {
         let once = self.options.trigger == Trigger::Once;
         let before = summary.batches;
-        let mut passed = Passed::from(&position.offset);
         let up_to = match once {
             true => None,
             false => tokio::select! {
@@ -176,7 +181,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
                 self.progress.nothing_new(&position.offset);
                 return Ok(());
             }
-            let Some((report, told)) = self.micro_batch(position, up_to.as_ref(), &mut passed).await? else {
+            let Some((report, told)) = self.micro_batch(position, up_to.as_ref(), passed).await? else {
                 if summary.batches == before {
                     self.progress.nothing_new(&position.offset);
                 }
@@ -227,7 +232,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             let attempt = tokio::select! {
                 biased;
                 () = stop.stopped() => return Err(Interrupt::Stopped),
-                attempt = self.read(position, up_to) => attempt,
+                attempt = self.read(position, up_to, passed) => attempt,
             };
             match attempt {
                 Ok(read) => break read,
@@ -251,12 +256,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             return Ok(None);
         }
         if !passed.by(&rows.end) {
-            return Err(PipelineError::Contract(format!(
-                "it goes back: after {} comes {}, which was passed before",
-                position.offset.shown(),
-                rows.end.shown()
-            ))
-            .into());
+            return Err(goes_back(&position.offset, &rows.end).into());
         }
         let end = rows.end.clone();
         let mut report = self.commit(position, rows, up_to, times).await?;
@@ -273,6 +273,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         &mut self,
         position: &Position,
         up_to: Option<&Offset>,
+        passed: &Passed,
     ) -> Result<(ReadRows<K>, StageTimes), PipelineError> {
         let start = &position.offset;
         let limit = self.options.limit;
@@ -287,7 +288,9 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
                 let (source, sink) = (&self.source, &mut self.sink);
                 read_range(source, sink, end, partitions, parallelism, limit, progress).await?
             }
-            Plan::Sequential => read_sequential(&self.source, &mut self.sink, start, limit, progress).await?,
+            Plan::Sequential => {
+                read_sequential(&self.source, &mut self.sink, start, limit, passed, progress).await?
+            }
         };
         let times = StageTimes {
             plan: planned.saturating_sub(began),

@@ -5,6 +5,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::keys::SeenKeys;
+use crate::passed::{Passed, goes_back};
 use crate::{
     Batch, Batches, Offset, Partition, PipelineError, ProgressSink, ReadLimit, Sink, Source, SourceError,
     SourceUsage, Stage, StageSummary,
@@ -112,9 +113,11 @@ pub(crate) async fn read_sequential<S: Source, K: Sink>(
     sink: &mut K,
     start: &Offset,
     limit: ReadLimit,
+    passed: &Passed,
     progress: &dyn ProgressSink,
 ) -> Result<ReadRows<K>, PipelineError> {
     let mut staging = Staging::new(SeenKeys::new(source.key(true), &source.schema()), sink, progress);
+    let mut within = Passed::from(start);
     let mut end = start.clone();
     let mut batches = source.read_from(start, limit).await?;
     while let Some(batch) = batches.next().await? {
@@ -128,6 +131,10 @@ pub(crate) async fn read_sequential<S: Source, K: Sink>(
         let rows = count_rows(&batch);
         if rows > 0 && reached == end {
             return Err(PipelineError::Stuck { rows, offset: end });
+        }
+        // That it comes back to where it began is told when it ends there.
+        if reached != end && reached != *start && (passed.has(&reached) || !within.by(&reached)) {
+            return Err(goes_back(&end, &reached));
         }
         // A batch that would go over a limit is read again by the next micro-batch, from `end`.
         let bytes = count_bytes(&batch);

@@ -134,6 +134,39 @@ async fn sequential_rows_that_lead_back_to_the_start_are_refused() {
 }
 
 #[tokio::test]
+async fn a_source_that_goes_back_in_a_later_look_is_refused() {
+    let mut world = World::new(25);
+    world.options.trigger = crate::Trigger::Interval(std::time::Duration::from_secs(60));
+    {
+        let mut remote = world.remote();
+        // Each look asks twice: for what exists, and for the batch's end.
+        let offsets = [10, 10, 0, 0].map(|n| Some(world.offset(n)));
+        remote.latest.extend(offsets);
+        remote.partitions.extend([vec![part(0, 10)], vec![]]);
+    }
+    let message = contract_message(&world).await;
+    assert_eq!(
+        message,
+        "it goes back: after {\"current\":10} comes {\"current\":0}, which was passed before"
+    );
+    assert_eq!(world.batches(), [(1, 0, 10)]);
+}
+
+#[tokio::test]
+async fn sequential_rows_whose_end_was_passed_in_the_same_micro_batch_are_refused() {
+    let world = World::sequential(25);
+    let circle =
+        [(0, 4, 4), (4, 6, 6), (6, 8, 4)].map(|(start, end, to)| batch(start, end, Some(world.offset(to))));
+    world.remote().batches.extend(circle);
+    let message = contract_message(&world).await;
+    assert!(
+        message.starts_with("it goes back: after {\"cursor\":\"after-6\"}"),
+        "{message}"
+    );
+    assert_eq!(world.count("Commit"), 0);
+}
+
+#[tokio::test]
 async fn a_breach_is_not_tried_again_and_ends_the_readers() {
     let world = World::new(25);
     world.remote().partitions.push_back(vec![part(0, 11)]);

@@ -1,8 +1,10 @@
 use std::mem::discriminant;
 use std::time::Duration;
 
-use super::fakes::{Call, Event, SinkCall, Step, World, lasting_errors, store_error, times, unavailable};
-use crate::{PipelineError, SourceError};
+use super::fakes::{
+    Call, Event, SinkCall, Step, World, lasting_errors, rows, store_error, times, unavailable,
+};
+use crate::{Batch, PipelineError, SourceError, SourceUsage};
 
 const BOUNDED: [Call; 5] = [
     Call::InitialOffset,
@@ -65,6 +67,24 @@ async fn rows_that_a_failed_attempt_staged_never_appear() {
         let stages = world.table().stages;
         assert!(stages > world.batches().len(), "no attempt was wasted");
         assert_eq!(world.batches(), [(1, 0, 10), (2, 10, 20), (3, 20, 25)]);
+        world.assert_exactly_once(25);
+    }
+}
+
+#[tokio::test]
+async fn rows_that_change_from_one_attempt_to_the_next_are_those_of_the_last_one() {
+    for mut world in World::every(25) {
+        world.options.parallelism = 1;
+        let other = Batch {
+            rows: vec![rows(100, 104)],
+            end: world.sequential.then(|| world.offset(4)),
+            usage: SourceUsage::default(),
+        };
+        world.remote().batches.push_back(Some(other));
+        world.at_call(Call::Next, [Step::Pass, Step::Fail(unavailable())]);
+        world.run().await.unwrap();
+        let stages = world.table().stages;
+        assert!(stages > world.batches().len(), "no attempt was wasted");
         world.assert_exactly_once(25);
     }
 }
