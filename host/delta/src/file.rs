@@ -74,11 +74,12 @@ pub(crate) struct FinishedFile {
 }
 
 impl DataFile {
-    /// Begins a file in the partition that these values name. Nothing reaches the store yet.
+    /// Begins a file in the partition that these values name, for `few` rows or many. Nothing reaches the store yet.
     pub(crate) fn create(
         table: &Table,
         state: &Arc<WriteState>,
         partition: HashMap<String, Scalar>,
+        few: bool,
     ) -> Result<Self, SinkError> {
         let failed = |e| kernel_error(format!("can't write to the table {}", table.root), e);
         let builder = state.write_context_builder();
@@ -93,7 +94,8 @@ impl DataFile {
             .try_into_arrow()
             .map_err(|e| failed(KernelError::from(e)))?;
         let schema = Arc::new(schema);
-        let name = format!("{}.zstd.parquet", Uuid::new_v4());
+        let coding = if few { "" } else { ".zstd" };
+        let name = format!("{}{coding}.parquet", Uuid::new_v4());
         let at = |folder: &Url| -> Result<(Url, Path), KernelError> {
             let url = folder.join(&name)?;
             let path = Path::from_url_path(url.path())?;
@@ -106,7 +108,7 @@ impl DataFile {
         Ok(Self {
             out: BufWriter::with_capacity(Arc::clone(&table.store), path.clone(), PART_BYTES)
                 .with_max_concurrency(PARTS_IN_FLIGHT),
-            writer: ArrowWriter::try_new_with_options(Vec::new(), Arc::clone(&schema), writer_options()?)
+            writer: ArrowWriter::try_new_with_options(Vec::new(), Arc::clone(&schema), writer_options(few)?)
                 .map_err(|e| failed(e.into()))?,
             stats: FileStatsAccumulator::new(context.stats_columns(), context.physical_data_schema()),
             table: table.clone(),
@@ -226,10 +228,17 @@ impl DataFile {
 
 /// zstd at its first level is 2.5 times smaller than snappy at the same speed. Statistics are kept for each
 /// column chunk only: those of pages cost time for every value, and files for one micro-batch are small.
-fn writer_options() -> Result<ArrowWriterOptions, SinkError> {
+///
+/// A few rows are written as they are: to set up a compressor for each column costs more than all else together.
+fn writer_options(few: bool) -> Result<ArrowWriterOptions, SinkError> {
     let level = ZstdLevel::try_new(1).map_err(|e| store_error("can't write data files", e))?;
+    let compression = match few {
+        true => Compression::UNCOMPRESSED,
+        false => Compression::ZSTD(level),
+    };
     let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(level))
+        .set_compression(compression)
+        .set_dictionary_enabled(!few)
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_write_batch_size(WRITE_BATCH_ROWS)
         .set_statistics_enabled(EnabledStatistics::Chunk)

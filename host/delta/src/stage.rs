@@ -1,8 +1,8 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use delta_kernel::arrow::compute::{concat_batches, take};
 use object_store::path::Path;
@@ -20,10 +20,16 @@ use crate::plan::Plan;
 const QUEUE: usize = 2;
 /// Smaller batches are joined up to this many rows before they are encoded.
 const JOIN_ROWS: usize = 4096;
-/// Or up to this many bytes that they keep in memory.
+/// Or up to this many bytes that they keep in memory: so far too where they go into many partitions, since each time that
+/// they are split there is a file for each.
 const JOIN_BYTES: usize = 64 << 20;
 /// The most files of a micro-batch. Each costs requests, here and for whoever reads the table.
 const MAX_FILES: u64 = 10_000;
+/// The most columns of all of them together. Each has pages, statistics and a place in a footer of its own, which take
+/// more than a few rows do.
+const MAX_CHUNKS: u64 = 8_000_000;
+/// A column of a file of so few rows is smaller than what it takes to compress it.
+const FEW_ROWS: usize = 32;
 /// Memory for rows that are encoded and not yet sent off, over all files of a stage.
 const MEMORY_BYTES: usize = 32 * 1024 * 1024;
 /// A file that reaches this size is finished and another one begun.
@@ -132,6 +138,11 @@ struct Encoder {
     /// Unfinished files by partition, with the number of the write that used them last.
     open: HashMap<Box<[u8]>, (u64, DataFile)>,
     writes: u64,
+    /// Rows go into so many partitions at once that no file is worth keeping open.
+    many: bool,
+    /// Files, and columns of files.
+    begun: u64,
+    chunks: u64,
     adds: Vec<RecordBatch>,
     files: Vec<Path>,
     summary: StageSummary,
@@ -146,6 +157,9 @@ impl Encoder {
             splitter: Splitter::new(),
             open: HashMap::new(),
             writes: 0,
+            many: false,
+            begun: 0,
+            chunks: 0,
             adds: Vec::new(),
             files: Vec::new(),
             summary: StageSummary::default(),
@@ -190,17 +204,20 @@ impl Encoder {
             match queue.blocking_recv() {
                 Some(Work::Rows(rows)) => {
                     waiting_rows += rows.num_rows();
-                    waiting_bytes += rows.get_array_memory_size();
+                    waiting_bytes += kept_bytes(&rows);
                     waiting.push(rows);
-                    if waiting_rows >= JOIN_ROWS || waiting_bytes >= JOIN_BYTES {
-                        self.timed(|encoder| encoder.encode(&waiting, source))?;
+                    let full = waiting_bytes >= JOIN_BYTES;
+                    if !full && (self.many || waiting_rows < JOIN_ROWS) {
+                        continue;
+                    }
+                    if self.timed(|encoder| encoder.encode(&waiting, source, full))? {
                         waiting.clear();
                         (waiting_rows, waiting_bytes) = (0, 0);
                     }
                 }
                 Some(Work::Finish) => {
                     return self.timed(|encoder| {
-                        encoder.encode(&waiting, source)?;
+                        encoder.encode(&waiting, source, true)?;
                         encoder.finish_all()
                     });
                 }
@@ -209,7 +226,7 @@ impl Encoder {
         }
     }
 
-    fn timed(&mut self, work: impl FnOnce(&mut Self) -> Result<(), SinkError>) -> Result<(), SinkError> {
+    fn timed<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, SinkError>) -> Result<T, SinkError> {
         let start = self.table.clock.elapsed();
         let outcome = work(self);
         let took: Duration = self.table.clock.elapsed().saturating_sub(start);
@@ -217,9 +234,11 @@ impl Encoder {
         outcome
     }
 
-    fn encode(&mut self, rows: &[RecordBatch], source: &SchemaRef) -> Result<(), SinkError> {
+    /// False when the rows go into so many partitions that it is better to wait for more of them, which only happens where
+    /// it need not be done `now`.
+    fn encode(&mut self, rows: &[RecordBatch], source: &SchemaRef, now: bool) -> Result<bool, SinkError> {
         let rows = match rows {
-            [] => return Ok(()),
+            [] => return Ok(true),
             [rows] => rows.clone(),
             many => concat_batches(source, many).map_err(|e| store_error("can't join record batches", e))?,
         };
@@ -227,23 +246,32 @@ impl Encoder {
         let refused =
             |e: String| SinkError::Schema(format!("the table {} can't take these rows: {e}", plan.root));
         let (stamp, before) = (self.stamp, self.summary.rows);
-        let columns = plan.projection.data(&rows, stamp, before).map_err(refused)?;
         let partition = plan.projection.partition(&rows, stamp, before).map_err(refused)?;
-        for group in self.splitter.split(&partition).map_err(refused)? {
+        let groups = self.splitter.split(&partition).map_err(refused)?;
+        self.many = groups.len() > OPEN_FILES;
+        if self.many && !now {
+            return Ok(false);
+        }
+        let columns = plan.projection.data(&rows, stamp, before).map_err(refused)?;
+        for group in groups {
             self.encode_group(&columns, group)?;
         }
         self.summary.rows += rows.num_rows() as u64;
-        Ok(())
+        Ok(true)
     }
 
     fn encode_group(&mut self, columns: &[ArrayRef], group: Group) -> Result<(), SinkError> {
         self.writes += 1;
+        let count = group.rows.as_ref().map(|rows| rows.len());
+        let few = self.many && count.is_some_and(|rows| rows <= FEW_ROWS);
         let mut file = match self.open.remove(&group.key) {
             Some((_, file)) => file,
             None => {
+                self.count_file(columns.len())?;
                 let names = self.plan.projection.partition_columns().map(str::to_owned);
                 let values = names.zip(group.values).collect();
-                DataFile::create(&self.table, &self.plan.write_state(&self.table)?, values)?
+                let state = self.plan.write_state(&self.table)?;
+                DataFile::create(&self.table, &state, values, few)?
             }
         };
         match &group.rows {
@@ -257,7 +285,7 @@ impl Encoder {
                 file.write(&columns)?;
             }
         }
-        if file.size() >= FILE_BYTES {
+        if self.many || file.size() >= FILE_BYTES {
             return self.finish_file(file);
         }
         self.open.insert(group.key, (self.writes, file));
@@ -272,6 +300,19 @@ impl Encoder {
             }
         }
         self.bound_memory()
+    }
+
+    /// Refuses a file too many before it is begun.
+    fn count_file(&mut self, columns: usize) -> Result<(), SinkError> {
+        self.begun += 1;
+        self.chunks = self.chunks.saturating_add(columns as u64);
+        match too_many(self.begun, self.chunks, columns) {
+            None => Ok(()),
+            Some(what) => Err(SinkError::Schema(format!(
+                "a micro-batch of more than {what}; partition by a column with fewer values (`partition_by` under [sink]), \
+                 or let it have fewer rows (`max_rows_per_batch` under [trigger])"
+            ))),
+        }
     }
 
     fn bound_memory(&mut self) -> Result<(), SinkError> {
@@ -297,14 +338,60 @@ impl Encoder {
     fn finish_file(&mut self, file: DataFile) -> Result<(), SinkError> {
         let finished = file.finish()?;
         self.summary.files += 1;
-        if self.summary.files > MAX_FILES {
-            return Err(SinkError::Schema(format!(
-                "a micro-batch of more than {MAX_FILES} files; partition by a column with fewer values (`partition_by` under [sink])"
-            )));
-        }
         self.summary.bytes += finished.bytes;
         self.adds.push(finished.add);
         self.files.push(finished.path);
         Ok(())
+    }
+}
+
+/// What there would be too much of with so many files and columns of files.
+fn too_many(files: u64, chunks: u64, columns: usize) -> Option<String> {
+    if files > MAX_FILES {
+        return Some(format!("{MAX_FILES} files"));
+    }
+    let most = MAX_CHUNKS / (columns as u64).max(1);
+    (chunks > MAX_CHUNKS).then(|| format!("{most} files of {columns} columns"))
+}
+
+/// What a batch keeps in memory. Its columns may lie in the same bytes, which count once.
+fn kept_bytes(rows: &RecordBatch) -> usize {
+    let mut counted = HashSet::new();
+    let mut bytes = 0;
+    let mut parts: Vec<_> = rows.columns().iter().map(|column| column.to_data()).collect();
+    while let Some(data) = parts.pop() {
+        let nulls = data.nulls().map(|nulls| nulls.buffer());
+        for buffer in data.buffers().iter().chain(nulls) {
+            if counted.insert(buffer.data_ptr().addr().get()) {
+                bytes += buffer.capacity();
+            }
+        }
+        parts.extend(data.child_data().iter().cloned());
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::Int64Array;
+
+    use super::*;
+
+    #[test]
+    fn files_are_bounded_by_their_number_and_by_their_columns() {
+        assert_eq!(too_many(10_000, 10_000 * 800, 800), None);
+        assert_eq!(too_many(10_001, 0, 1).as_deref(), Some("10000 files"));
+        assert_eq!(too_many(2_000, 2_000 * 4_000, 4_000), None);
+        let said = too_many(2_001, 2_001 * 4_000, 4_000);
+        assert_eq!(said.as_deref(), Some("2000 files of 4000 columns"));
+    }
+
+    #[test]
+    fn columns_in_the_same_bytes_count_once() {
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..1_000));
+        let columns = (0..100).map(|name| (format!("c{name}"), Arc::clone(&numbers)));
+        let rows = RecordBatch::try_from_iter(columns).unwrap();
+        assert!((8_000..9_000).contains(&kept_bytes(&rows)));
+        assert!(rows.get_array_memory_size() >= 800_000);
     }
 }

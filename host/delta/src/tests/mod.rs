@@ -9,3 +9,4 @@ mod steady;
 mod store;
 mod support;
 mod types;
+mod wide;
