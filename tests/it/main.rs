@@ -12,6 +12,9 @@
 /// A folder with pipeline files, runs of the program in it, and the table read without the project's own code.
 mod support;
 
+/// Where the program may have little address space.
+#[cfg(target_os = "linux")]
+mod address_space;
 /// Bodies in other charsets and codings, with marks, and none at all.
 mod bodies;
 /// `check`, `inspect`, `preview`, `status`, `reset`.
@@ -45,6 +48,8 @@ mod refusals;
 mod repeats;
 /// Tables and checkpoint locations on S3.
 mod s3;
+/// Named pipes, devices and huge files where files are named.
+mod special_files;
 /// Signals, intervals, and two runners of one pipeline.
 mod stopping;
 /// Tables and checkpoint folders that somebody removes, replaces or turns back while a pipeline runs.

@@ -265,6 +265,7 @@ async fn table(folder: &Path, random: &mut Random, partition: Option<&str>) -> u
                 version: "1.0.0".into(),
                 digest: "sha256:00".into(),
             },
+            source: None,
         };
         let _ = sink.commit(Some(staged), &batch).await.unwrap();
     }

@@ -155,6 +155,7 @@ impl wit::GuestSource for Opened {
         self.at(Call::LatestOffset)?;
         Ok(match self.0.mode {
             Mode::EmptySteps | Mode::StuckSteps | Mode::NoEnd => None,
+            Mode::OffsetCircle if start == "1" => Some("0".to_owned()),
             Mode::OffsetBack if up_to.is_none() => Some("2".to_owned()),
             Mode::OffsetBack if start == "1" => Some("0".to_owned()),
             Mode::OffsetStays if up_to.is_some() => Some(start),

@@ -76,6 +76,8 @@ modes! {
     PartitionNoJson,
     /// Goes from 0 to 1 and from 1 to 0.
     OffsetBack,
+    /// Goes from 0 to 1 in one look, and back to 0 in the next.
+    OffsetCircle,
     /// Promises an offset and stays where it is.
     OffsetStays,
     /// Gives batches without rows for ever.

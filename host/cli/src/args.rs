@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use sandbar_runtime::WASMTIME_VERSION;
+use sandbar_runtime::{AddressSpace, WASMTIME_VERSION};
 
 /// Reads REST APIs into Delta tables, exactly once, with connectors that can reach nothing but what you grant.
 #[derive(Debug, Parser)]
@@ -47,6 +47,8 @@ pub(crate) struct CompileArguments {
     pub(crate) stack: u64,
     /// Bytes of memory that compiling may take.
     pub(crate) memory: u64,
+    /// The address space for its memories: "plenty" or "scarce".
+    pub(crate) space: AddressSpace,
 }
 
 /// Its own version, and that of what components run in.

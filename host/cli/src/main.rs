@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use miette::MietteHandlerOpts;
-use sandbar_runtime::RuntimeError;
+use sandbar_runtime::{AddressSpace, RuntimeError};
 
 use crate::args::{Arguments, Command, CompileArguments};
 
@@ -55,8 +55,9 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(status).unwrap_or(2));
         }
     };
-    if let Command::CompileComponent(CompileArguments { stack, memory }) = arguments.command {
-        let status = sandbar_runtime::compile_from_stdin(stack, memory);
+    save_address_space();
+    if let Command::CompileComponent(CompileArguments { stack, memory, space }) = arguments.command {
+        let status = sandbar_runtime::compile_from_stdin(stack, memory, space);
         return ExitCode::from(u8::try_from(status).unwrap_or(1));
     }
     log::start(arguments.verbose);
@@ -90,6 +91,25 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => report(e),
+    }
+}
+
+/// The C library sets 64 MiB of addresses aside for each thread in which C code allocates, which is little of them, since
+/// Rust's memory comes from jemalloc. Where addresses are scarce, components need them.
+fn save_address_space() {
+    if AddressSpace::of_this_process() == AddressSpace::Plenty {
+        return;
+    }
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        #[expect(
+            unsafe_code,
+            reason = "the C library is told by a call alone, or by the environment at its start"
+        )]
+        // SAFETY: it takes two numbers, and nothing else runs yet.
+        unsafe {
+            libc::mallopt(libc::M_ARENA_MAX, 1);
+        }
     }
 }
 

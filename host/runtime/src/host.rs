@@ -1,11 +1,12 @@
 use std::collections::HashMap;
-use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use sandbar_pipeline::{Clock, SystemClock};
-use sandbar_sandbox::{Compiler, ComponentCache, Connector, Sandbox, digest};
+use sandbar_sandbox::{
+    Compiler, ComponentCache, Connector, Process, Sandbox, SandboxError, digest, read_beginning,
+};
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::config::{LimitsConfig, PipelineFile, nearest};
@@ -17,10 +18,14 @@ use crate::{Description, RuntimeError};
 const CHECK_TIME: Duration = Duration::from_secs(5);
 
 /// What all pipelines of a process share: the engine, the cache of compiled components, the clock.
+///
+/// It serves the process that it was made in, and so does everything that it opens. In a fork of that process all of them
+/// answer with [`SandboxError::Forked`]; a host that is made there works.
 pub struct Host {
     cache: Option<ComponentCache>,
     compiler: Compiler,
     clock: Arc<dyn Clock>,
+    process: Process,
     /// One engine for each size of the stack.
     sandboxes: Mutex<HashMap<u64, Sandbox>>,
     /// By digest and stack. Each has a cell of its own, so that none waits for a slow one.
@@ -49,6 +54,7 @@ impl Host {
             cache: folder.and_then(ComponentCache::open),
             compiler: Compiler::default(),
             clock: Arc::new(SystemClock::default()),
+            process: Process::this(),
             sandboxes: Mutex::new(HashMap::from([(stack, Sandbox::new(stack)?)])),
             loaded: Mutex::default(),
         })
@@ -75,21 +81,37 @@ impl Host {
         path: Option<&Path>,
         limits: &LimitsConfig,
     ) -> Result<Arc<Connector>, RuntimeError> {
-        let bytes: Arc<[u8]> = match path {
-            Some(path) => read_component(path, limits.component_size)
-                .map_err(|source| RuntimeError::ComponentFile {
-                    path: path.to_owned(),
-                    source,
-                })?
-                .into(),
-            None => sandbar_components::builtin(name)
-                .ok_or_else(|| RuntimeError::UnknownComponent {
+        let bytes = self.read(name, path, limits).await?;
+        self.load_bytes(name, bytes, limits).await
+    }
+
+    /// The bytes of a component, as far as it may be long and one more.
+    async fn read(
+        &self,
+        name: &str,
+        path: Option<&Path>,
+        limits: &LimitsConfig,
+    ) -> Result<Arc<[u8]>, RuntimeError> {
+        self.check_process()?;
+        match path {
+            Some(path) => read_component(path.to_owned(), limits.component_size).await,
+            None => match sandbar_components::builtin(name) {
+                Some(bytes) => Ok(bytes.into()),
+                None => Err(RuntimeError::UnknownComponent {
                     name: name.to_owned(),
                     nearest: nearest(name, sandbar_components::builtin_names()),
                     known: sandbar_components::builtin_names().collect::<Vec<_>>().join(", "),
-                })?
-                .into(),
-        };
+                }),
+            },
+        }
+    }
+
+    async fn load_bytes(
+        &self,
+        name: &str,
+        bytes: Arc<[u8]>,
+        limits: &LimitsConfig,
+    ) -> Result<Arc<Connector>, RuntimeError> {
         let sandbox = self.sandbox(limits.stack).await?;
         let cell = {
             let mut loaded = self.loaded.lock().await;
@@ -121,26 +143,28 @@ impl Host {
         Ok(sandbox)
     }
 
-    /// Loads the component that a pipeline file names, and compares it with the file's pin.
+    /// Loads the component that a pipeline file names, after it was compared with the file's pin: a foreign one is neither
+    /// compiled nor asked anything.
     ///
     /// # Errors
     /// As [`Host::load`]; [`RuntimeError::Config`] when the digest is another one.
     pub async fn load_for(&self, file: &PipelineFile) -> Result<Arc<Connector>, RuntimeError> {
         let config = &file.config().source;
         let path = file.component_path();
-        let connector = self
-            .load_within(&config.component, path.as_deref(), &config.limits)
+        let bytes = self
+            .read(&config.component, path.as_deref(), &config.limits)
             .await?;
-        match &config.digest {
-            Some(pin) if *pin != connector.id().digest => Err(file
-                .error_at(
-                    "source.digest",
-                    &format!("the component has the digest {}", connector.id().digest),
-                    Some("compare where the component came from; write the new digest only if you trust it"),
-                )
-                .into()),
-            _ => Ok(connector),
+        // What is too long was not read to its end, and is refused by whoever loads it.
+        let whole = bytes.len() as u64 <= config.limits.component_size;
+        if let Some(pin) = config.digest.as_ref().filter(|_| whole) {
+            let found = digest(&bytes);
+            if *pin != found {
+                let message = format!("the component has the digest {found}");
+                let help = "compare where the component came from; write the new digest only if you trust it";
+                return Err(file.error_at("source.digest", &message, Some(help)).into());
+            }
         }
+        self.load_bytes(&config.component, bytes, &config.limits).await
     }
 
     /// Opens what a pipeline file describes. Nothing is read from the remote yet, and no table is created.
@@ -148,6 +172,7 @@ impl Host {
     /// # Errors
     /// Whatever is wrong with the file, the component, its options or the checkpoint location.
     pub async fn open(&self, file: &PipelineFile) -> Result<OpenPipeline, RuntimeError> {
+        self.check_process()?;
         let connector = self.load_for(file).await?;
         let location = file.checkpoint_location();
         if let Some(fault) = inside_of_table(&file.table_location(), &location) {
@@ -158,20 +183,28 @@ impl Host {
         OpenPipeline::open(file, connector, checkpoint, self.clock.clone()).await
     }
 
+    /// Before anything that may wait: in a fork nobody may be left to wait for.
+    pub(crate) fn check_process(&self) -> Result<(), SandboxError> {
+        self.process.check()
+    }
+
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {
         self.clock.clone()
     }
 }
 
-/// Reads a component's file, as far as it may be long and one byte more: that tells that it is too long.
-fn read_component(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
-    let file = std::fs::File::open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(std::io::Error::other("it is not a regular file"));
+/// Reads a component's file, as far as it may be long and one byte more: that tells that it is too long. A disk that does
+/// not answer must not keep a stop waiting.
+async fn read_component(path: PathBuf, most: u64) -> Result<Arc<[u8]>, RuntimeError> {
+    let reading = {
+        let path = path.clone();
+        tokio::task::spawn_blocking(move || read_beginning(&path, most))
+    };
+    let read = reading.await.unwrap_or_else(|e| Err(std::io::Error::other(e)));
+    match read {
+        Ok(bytes) => Ok(bytes.into()),
+        Err(source) => Err(RuntimeError::ComponentFile { path, source }),
     }
-    let mut bytes = vec![];
-    file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// Checks the options of a file against what the component wants. The component's schema decides how long that takes,

@@ -45,6 +45,7 @@ pub use sandbar_pipeline::{
     StageTimes, StopSignal, Stopper, SystemClock, is_unprintable,
 };
 pub use sandbar_sandbox::{
-    Compiler, Connector, Description, Import, StreamInfo, WASMTIME_VERSION, compile_from_stdin,
+    AddressSpace, Compiler, Connector, Description, Import, SandboxError, StreamInfo, WASMTIME_VERSION,
+    compile_from_stdin,
 };
 pub use status::{PastBatch, PipelineStatus};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::{ObjectStore, ObjectStoreScheme, RetryConfig};
 use sandbar_pipeline::{CheckpointError, CheckpointLocation, Clock};
+use sandbar_sandbox::look_at_file;
 use url::Url;
 
 use crate::conditional_put::{Denied, Place};
@@ -20,6 +21,18 @@ const SETTINGS: [&str; 6] = [
     "msi_endpoint",
     "identity_endpoint",
 ];
+/// Those of them that name a file.
+const FILES: [&str; 7] = [
+    "aws_container_authorization_token_file",
+    "aws_web_identity_token_file",
+    "azure_federated_token_file",
+    "google_application_credentials",
+    "google_service_account",
+    "google_service_account_path",
+    "service_account",
+];
+/// The longest file of a key or a token.
+const MAX_FILE: u64 = 1 << 20;
 /// Tries of a request that finds out what a store can do, beside the first one. It may be answered with 501.
 const PROBE_RETRIES: usize = 2;
 
@@ -123,6 +136,7 @@ fn open_store(url: &Url) -> Result<Place, String> {
         // Names and values that are no text are none of a store's settings.
         Some((name.into_string().ok()?, value.into_string().ok()?))
     }));
+    look_at_files(&settings)?;
     let (scheme, _) = ObjectStoreScheme::parse(url).map_err(|e| e.to_string())?;
     let (store, folder) =
         object_store::parse_url_opts(url, settings.iter().cloned()).map_err(|e| e.to_string())?;
@@ -140,6 +154,15 @@ fn open_store(url: &Url) -> Result<Place, String> {
         }
     }
     Ok(place)
+}
+
+/// A store reads these files as soon as it is set up, or when it needs a token, whatever they are.
+fn look_at_files(settings: &[(String, String)]) -> Result<(), String> {
+    for (name, path) in settings.iter().filter(|(name, _)| FILES.contains(&name.as_str())) {
+        look_at_file(Path::new(path), MAX_FILE)
+            .map_err(|e| format!("{}, {path}: {e}", name.to_uppercase()))?;
+    }
+    Ok(())
 }
 
 /// The same store, for a question to which many stores answer with an error, and its endpoint where one is set.

@@ -65,7 +65,12 @@ impl OpenPipeline {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, RuntimeError> {
         check_options(file, connector.description()).await?;
-        let options = open_options(file)?;
+        let options = {
+            // It reads the secrets' files.
+            let file = file.clone();
+            tokio::task::spawn_blocking(move || open_options(&file))
+        };
+        let options = options.await.map_err(|e| SourceError::Host(Box::new(e)))??;
         let permissions = permissions(&options);
         let opened = SandboxSource::open(connector.clone(), checkpoint.location.clone(), options).await;
         let source = opened.map_err(|e| match e {
@@ -109,6 +114,7 @@ impl OpenPipeline {
         progress: Arc<dyn ProgressSink>,
         stop: StopSignal,
     ) -> Result<RunSummary, RuntimeError> {
+        self.connector.process().check()?;
         let trigger = match mode {
             RunMode::Continuous => {
                 Trigger::Interval(self.file.config().trigger.interval.unwrap_or(DEFAULT_INTERVAL))
@@ -135,6 +141,7 @@ impl OpenPipeline {
     /// # Errors
     /// As [`OpenPipeline::run`].
     pub async fn reset(&self, to: Offset) -> Result<BatchReport, RuntimeError> {
+        self.connector.process().check()?;
         let (_stopper, stop) = Stopper::new();
         let mut pipeline = self.pipeline(Trigger::Once, Silent::shared(), stop).await?;
         let outcome = pipeline.reset(to).await;

@@ -25,6 +25,7 @@ impl Host {
         file: &PipelineFile,
         rows: u64,
     ) -> Result<(Arc<arrow_schema::Schema>, Vec<RecordBatch>), RuntimeError> {
+        self.check_process()?;
         let connector = self.load_for(file).await?;
         let checkpoint = CheckpointPlace::memory();
         let open = OpenPipeline::open(file, connector, checkpoint, self.clock()).await?;
@@ -52,6 +53,7 @@ impl Host {
         file: &PipelineFile,
         rows: usize,
     ) -> Result<Option<Vec<RecordBatch>>, RuntimeError> {
+        self.check_process()?;
         let options = delta_options(file, self.clock())?;
         Ok(DeltaSink::first_rows(&options, rows).await?)
     }

@@ -130,5 +130,6 @@ pub(crate) fn limits(limits: &LimitsConfig) -> Limits {
         component_size: limits.component_size,
         compile_time: limits.compile_time,
         compile_memory: limits.compile_memory,
+        offset: limits.offset,
     }
 }

@@ -59,6 +59,7 @@ impl Host {
     /// # Errors
     /// The table or the checkpoint location can't be read.
     pub async fn status(&self, file: &PipelineFile, limit: usize) -> Result<PipelineStatus, RuntimeError> {
+        self.check_process()?;
         let options = delta_options(file, self.clock())?;
         let state = DeltaSink::inspect(&options, limit).await?;
         let mut status = PipelineStatus {

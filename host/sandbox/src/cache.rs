@@ -1,11 +1,13 @@
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
+
+use crate::file::{is_ours, is_ours_alone, open_file};
 
 /// A folder of compiled components, so that a component is compiled once per machine and engine.
 ///
@@ -31,10 +33,7 @@ impl ComponentCache {
             return None;
         }
         let meta = fs::symlink_metadata(folder).ok()?;
-        let ours = meta.is_dir()
-            && meta.uid() == rustix::process::geteuid().as_raw()
-            && meta.permissions().mode() & 0o077 == 0;
-        if !ours {
+        if !meta.is_dir() || !is_ours_alone(&meta) {
             tracing::warn!(
                 folder = %folder.display(),
                 "the cache of compiled components is not used: it must belong to this user alone (chmod 700)"
@@ -61,14 +60,18 @@ impl ComponentCache {
     /// The compiled form of a component, when it is here and whole.
     pub(crate) fn load(&self, engine: &Engine, digest: &str) -> Option<Component> {
         let path = self.path(engine, digest);
-        let bytes = fs::read(&path).ok()?;
+        let bytes = read_own(&path).inspect_err(|e| match e.kind() {
+            io::ErrorKind::NotFound => {}
+            _ => tracing::warn!(file = %path.display(), error = %e, "a compiled component is ignored"),
+        });
+        let bytes = bytes.ok()?;
         let (sum, compiled) = bytes.split_at_checked(32)?;
         if checksum(&path, compiled) != sum {
             tracing::warn!(file = %path.display(), "a compiled component that was changed is ignored");
             return None;
         }
-        // SAFETY: `compiled` is what `store` got from `Component::serialize`. The folder is writable by this
-        // user alone (checked in `open`), the checksum above excludes damage and other components' files, and wasmtime itself refuses
+        // SAFETY: `compiled` is what `store` got from `Component::serialize`. The file was written by this user, and nobody
+        // else can change it (checked in `read_own`), the checksum above excludes damage and other components' files, and wasmtime itself refuses
         // the output of another version or configuration.
         #[expect(unsafe_code, reason = "the one place that trusts a file as machine code")]
         let component = unsafe { Component::deserialize(engine, compiled) };
@@ -90,7 +93,7 @@ impl ComponentCache {
 
     /// Removes the oldest files until the rest is small enough. What others are at work on may be gone by then; and
     /// what is removed is compiled again.
-    fn prune(&self, newest: &Path) -> std::io::Result<()> {
+    fn prune(&self, newest: &Path) -> io::Result<()> {
         let mut files = vec![];
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
@@ -109,15 +112,15 @@ impl ComponentCache {
                 break;
             }
             match fs::remove_file(&path) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
                 _ => total -= bytes,
             }
         }
         Ok(())
     }
 
-    fn write(&self, path: &Path, component: &Component) -> std::io::Result<()> {
-        let compiled = component.serialize().map_err(std::io::Error::other)?;
+    fn write(&self, path: &Path, component: &Component) -> io::Result<()> {
+        let compiled = component.serialize().map_err(io::Error::other)?;
         // Writers that race write the same bytes under the same name; the rename makes either whole.
         let mut file = tempfile::Builder::new()
             .prefix(".new-")
@@ -136,6 +139,20 @@ impl ComponentCache {
         let hex = digest.rsplit(':').next().unwrap_or(digest);
         self.folder.join(format!("{hex}-{:016x}.cwasm", hasher.finish()))
     }
+}
+
+/// Reads a file that this user wrote. Of the folder that was found out when it was opened; another one may lie at its name
+/// by now, where others may rename what is in the folder above.
+fn read_own(path: &Path) -> io::Result<Vec<u8>> {
+    let file = open_file(path)?;
+    if !is_ours(&file.metadata()?) {
+        return Err(io::Error::other(
+            "it belongs to somebody else, or others can write to it",
+        ));
+    }
+    let mut bytes = vec![];
+    file.take(MAX_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Of the name too: another component's file, whole as it is, must not be taken for this one's.

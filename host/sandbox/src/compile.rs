@@ -14,6 +14,7 @@ use tokio::process::Command;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::address_space::{self, AddressSpace};
 use crate::cache::ComponentCache;
 use crate::engine::{Sandbox, engine};
 use crate::error::Label;
@@ -32,7 +33,7 @@ pub enum Compiler {
     Program {
         /// The program.
         path: PathBuf,
-        /// What it is told to do that; the stack and the memory follow.
+        /// What it is told to do that; the stack, the memory and the address space follow.
         arguments: Vec<OsString>,
     },
 }
@@ -44,15 +45,16 @@ const MAX_SAID: u64 = 4 << 10;
 /// How the other program says that the bytes are no component.
 const REFUSED: i32 = 2;
 
-/// Compiles the component on stdin and writes what comes of it to stdout, with no more than so many bytes of memory: the
-/// other side of [`Compiler::Program`]. The exit status is for the process to end with.
-pub fn compile_from_stdin(stack: u64, memory: u64) -> i32 {
+/// Compiles the component on stdin, for an engine of this stack and address space, and writes what comes of it to stdout,
+/// with no more than so many bytes of memory: the other side of [`Compiler::Program`]. The exit status is for the process
+/// to end with.
+pub fn compile_from_stdin(stack: u64, memory: u64, space: AddressSpace) -> i32 {
     bound_this_process(memory);
     let compiled = || {
         let mut bytes = vec![];
         let read = std::io::stdin().lock().read_to_end(&mut bytes);
         read.map_err(|e| (1, e.to_string()))?;
-        let engine = engine(stack).map_err(|e| (1, e.to_string()))?;
+        let engine = engine(stack, space).map_err(|e| (1, e.to_string()))?;
         let compiled = engine.precompile_component(&bytes);
         let compiled = compiled.map_err(|e| (REFUSED, format!("{e:#}")))?;
         let written = std::io::stdout().lock().write_all(&compiled);
@@ -73,12 +75,18 @@ fn bound_this_process(memory: u64) {
         current: Some(bytes),
         maximum: Some(bytes),
     };
-    let _ = rustix::process::setrlimit(Resource::As, most(memory));
+    // A lower limit of whoever started the program stays.
+    let _ = rustix::process::setrlimit(Resource::As, most(within_limit(memory)));
     let _ = rustix::process::setrlimit(Resource::Core, most(0));
     // Pipelines that are at work come first.
     let _ = rustix::process::nice(5);
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+}
+
+/// So much memory, or what this process may have at most.
+fn within_limit(memory: u64) -> u64 {
+    address_space::limit().map_or(memory, |most| most.min(memory))
 }
 
 pub(crate) async fn compile(
@@ -105,13 +113,15 @@ pub(crate) async fn compile(
             component: shown.to_owned(),
             reason: printable(&reason, 1 << 10),
         },
-        Failure::Memory => over(
-            format!(
-                "compiling it took more than {} bytes of memory",
-                limits.compile_memory
-            ),
-            "compile_memory",
-        ),
+        Failure::Memory => {
+            let most = within_limit(limits.compile_memory);
+            let whose = match most < limits.compile_memory {
+                true => ", all that this process may have (`ulimit -v`)",
+                false => "",
+            };
+            let limit = format!("compiling it took more than {most} bytes of memory{whose}");
+            over(limit, "compile_memory")
+        }
     };
     let work = look_or_compile(sandbox, bytes, digest, compiler, cache, limits);
     match tokio::time::timeout(limits.compile_time, work).await {
@@ -153,6 +163,7 @@ async fn look_or_compile(
             let mut command = Command::new(path);
             command.args(arguments);
             command.args([sandbox.stack().to_string(), limits.compile_memory.to_string()]);
+            command.arg(sandbox.space().to_string());
             Some(ask(command, bytes.clone()).await?)
         }
     };

@@ -12,6 +12,7 @@ use crate::error::Label;
 use crate::http_client::HttpClient;
 use crate::imports::{Import, check_imports};
 use crate::instance::{HostState, Surroundings, new_store};
+use crate::process::Process;
 use crate::text::printable;
 use crate::{Grants, Limits, SandboxError, options_schema, v0_1};
 
@@ -73,6 +74,7 @@ impl Connector {
         cache: Option<&ComponentCache>,
         limits: &Limits,
     ) -> Result<Self, SandboxError> {
+        sandbox.process().check()?;
         let digest = digest(&bytes);
         let shown = format!("{shown} ({})", short(&digest));
         let size = bytes.len();
@@ -142,11 +144,17 @@ impl Connector {
         }
     }
 
+    /// The process in which it can be used.
+    pub fn process(&self) -> Process {
+        self.sandbox.process()
+    }
+
     /// The streams that these options give access to, asked without any grant.
     ///
     /// # Errors
     /// What the component answers, or that it wanted the network.
     pub async fn discover(&self, options: &serde_json::Value) -> Result<Vec<StreamInfo>, SourceError> {
+        check_process(self)?;
         let mut instance = bare_instance(&self.sandbox, &self.linked, &self.label, &self.limits)
             .await
             .map_err(|e| SourceError::Host(Box::new(e)))?;
@@ -192,6 +200,12 @@ impl Description {
 /// The digest of a component's bytes, as it is written everywhere: `sha256:` and 64 hexadecimal digits.
 pub fn digest(bytes: &[u8]) -> String {
     format!("sha256:{:x}", Sha256::digest(bytes))
+}
+
+/// Refuses in a fork of the process that made the connector's engine.
+pub(crate) fn check_process(connector: &Connector) -> Result<(), SourceError> {
+    let checked = connector.process().check();
+    checked.map_err(|e| SourceError::Host(Box::new(e)))
 }
 
 fn short(digest: &str) -> &str {

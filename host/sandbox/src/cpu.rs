@@ -2,7 +2,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use hyper::rt::Executor;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::engine::TICK;
+use crate::process::PerProcess;
 
 /// Processor time of the calling thread.
 pub(crate) fn thread_time() -> Duration {
@@ -106,7 +107,7 @@ impl CpuMeter {
 /// that read and wait, and for the network, which tokio looks at once in 61 polls. Of the whole process, as its
 /// processors are.
 fn turns() -> Arc<Semaphore> {
-    static TURNS: OnceLock<Arc<Semaphore>> = OnceLock::new();
+    static TURNS: PerProcess<Arc<Semaphore>> = PerProcess::new();
     let make = || {
         let threads = tokio::runtime::Handle::current().metrics().num_workers();
         Arc::new(Semaphore::new(threads.saturating_sub(1).max(1)))

@@ -5,6 +5,8 @@ use std::time::Duration;
 use wasmtime::{Config, Engine};
 
 use crate::SandboxError;
+use crate::address_space::AddressSpace;
+use crate::process::Process;
 
 /// The version of wasmtime that components run in, for whoever follows its advisories. A test compares it with
 /// `Cargo.lock`.
@@ -21,6 +23,8 @@ pub(crate) const TICK: Duration = Duration::from_millis(10);
 pub struct Sandbox {
     engine: Engine,
     stack: u64,
+    space: AddressSpace,
+    process: Process,
     // Ends the ticker with the last clone.
     _ticker: Arc<Ticker>,
 }
@@ -30,16 +34,22 @@ const HOST_STACK: usize = 1536 << 10;
 
 impl Sandbox {
     /// Sets up the engine and the thread that interrupts components. The stack is a property of the engine;
-    /// `stack` is [`Limits::stack`](crate::Limits::stack).
+    /// `stack` is [`Limits::stack`](crate::Limits::stack). How memories are laid out depends on what address space the
+    /// process may have at this moment.
+    ///
+    /// It serves the process that it was made in. A fork of that has to make its own.
     ///
     /// # Errors
     /// [`SandboxError::Engine`] where this machine can't run WebAssembly.
     pub fn new(stack: u64) -> Result<Self, SandboxError> {
-        let engine = engine(stack)?;
+        let space = AddressSpace::of_this_process();
+        let engine = engine(stack, space)?;
         let ticker = Arc::new(Ticker::start(&engine)?);
         Ok(Self {
             engine,
             stack,
+            space,
+            process: Process::this(),
             _ticker: ticker,
         })
     }
@@ -48,13 +58,22 @@ impl Sandbox {
         self.stack
     }
 
+    pub(crate) fn space(&self) -> AddressSpace {
+        self.space
+    }
+
+    /// The process that it serves.
+    pub fn process(&self) -> Process {
+        self.process
+    }
+
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
     }
 }
 
 /// An engine that compiles for a [`Sandbox`] of this stack, in this process or another one of this program.
-pub(crate) fn engine(stack: u64) -> Result<Engine, SandboxError> {
+pub(crate) fn engine(stack: u64, space: AddressSpace) -> Result<Engine, SandboxError> {
     let stack = usize::try_from(stack).unwrap_or(usize::MAX);
     let mut config = Config::new();
     config
@@ -63,7 +82,10 @@ pub(crate) fn engine(stack: u64) -> Result<Engine, SandboxError> {
         .concurrency_support(false)
         .generate_address_map(false)
         .max_wasm_stack(stack)
-        .async_stack_size(stack.saturating_add(HOST_STACK));
+        .async_stack_size(stack.saturating_add(HOST_STACK))
+        // The compiler's threads are there once for all engines, and stay behind in a fork.
+        .parallel_compilation(!Process::is_fork());
+    space.configure(&mut config);
     Engine::new(&config).map_err(|e| SandboxError::Engine(format!("{e:#}")))
 }
 

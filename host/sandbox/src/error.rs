@@ -109,6 +109,28 @@ pub enum SandboxError {
         /// What it did.
         reason: String,
     },
+    /// The machine, or the limit of this process, has no memory left for the component.
+    #[error(
+        "there is no memory for component {component} in {call}: this process may have no more address space, or the machine \
+         has none left; raise the process's limit (`ulimit -v`), or lower `parallelism` under [source.limits]"
+    )]
+    NoMemory {
+        /// Which component.
+        component: Label,
+        /// The function that the host had called.
+        call: &'static str,
+    },
+    /// The process is a fork of the one that made the engine.
+    #[error(
+        "this was made by the process {made_in} and can't be used in its fork {here}, which has none of the threads that keep \
+         components within their limits; make a new host in the process that uses it"
+    )]
+    Forked {
+        /// The process that made it.
+        made_in: u32,
+        /// The process that asks.
+        here: u32,
+    },
     /// A grant, limit or credential is not well-formed.
     #[error("{0}")]
     Policy(String),

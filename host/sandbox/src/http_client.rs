@@ -16,7 +16,9 @@ mod send_error;
 mod tests;
 mod tls;
 
+use std::io;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -41,6 +43,7 @@ pub(crate) use send_error::SendError;
 
 use crate::cpu::TakeTurns;
 use crate::credential::Credential;
+use crate::file::look_at_file;
 use crate::limits::Violation;
 use crate::policy::{Grants, shown};
 use crate::redact::Redactor;
@@ -301,6 +304,20 @@ fn without_tls(url: &Url, why: &str) -> SendError {
         what: shown(url),
         why: format!("TLS can't be set up: {why}"),
     })
+}
+
+/// The file of certificates that the environment names is opened by the library, whatever it is.
+fn look_at_certificates() -> Result<(), String> {
+    const VARIABLE: &str = "SSL_CERT_FILE";
+    const MOST: u64 = 16 << 20;
+    let Some(path) = std::env::var_os(VARIABLE) else {
+        return Ok(());
+    };
+    let path = Path::new(&path);
+    match look_at_file(path, MOST) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(format!("{VARIABLE}, {}: {e}", path.display())),
+        _ => Ok(()),
+    }
 }
 
 fn prohibited(host: &str, url: &Url) -> SendError {

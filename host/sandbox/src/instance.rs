@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use sandbar_pipeline::{CheckpointLocation, SourceUsage};
 use tracing::Level;
 use wasmtime::component::ResourceTable;
@@ -15,6 +16,7 @@ use crate::cpu::{CpuMeter, metered};
 use crate::error::Label;
 use crate::http_client::HttpClient;
 use crate::limits::{MemoryLimiter, Violation, Violations};
+use crate::process::Process;
 use crate::redact::Redactor;
 use crate::text::printable;
 use crate::{Limits, SandboxError};
@@ -57,6 +59,7 @@ pub(crate) struct Guard {
     violations: Violations,
     pub(crate) limits: Limits,
     redactor: Redactor,
+    process: Process,
 }
 
 /// A store for one instance, and its guard.
@@ -94,6 +97,7 @@ pub(crate) fn new_store(
         violations: violations.clone(),
         limits: limits.clone(),
         redactor: redactor.clone(),
+        process: Process::this(),
     };
     let state = HostState {
         wasi,
@@ -130,6 +134,7 @@ impl Guard {
         call: &'static str,
         future: impl Future<Output = wasmtime::Result<T>>,
     ) -> Result<T, SandboxError> {
+        self.process.check()?;
         let deadline = self.limits.deadline;
         self.usage.begin_call(call);
         self.meter.begin_call();
@@ -255,6 +260,12 @@ impl Guard {
                     key: "stack",
                 },
             );
+        }
+        if error.downcast_ref() == Some(&Errno::NOMEM) {
+            return SandboxError::NoMemory {
+                component: self.label.clone(),
+                call,
+            };
         }
         let reason = match error.downcast_ref::<Trap>() {
             Some(Trap::UnreachableCodeReached) => {

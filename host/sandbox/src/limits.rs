@@ -1,6 +1,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use wasmtime::ResourceLimiter;
 
 /// What one instance of a component may use. Every partition is read by an instance of its own.
@@ -42,6 +43,8 @@ pub struct Limits {
     pub response_headers: u64,
     /// Headers of one HTTP response.
     pub response_header_count: u32,
+    /// Bytes of an offset. Each commit holds up to three of them.
+    pub offset: u64,
     /// Time of one HTTP request, from its turn to the end of the response's body.
     pub request_timeout: Duration,
 }
@@ -67,6 +70,7 @@ impl Default for Limits {
             requests_per_batch: 10_000,
             response_headers: 64 << 10,
             response_header_count: 100,
+            offset: 64 << 10,
             request_timeout: Duration::from_secs(60),
         }
     }
@@ -152,6 +156,14 @@ impl MemoryLimiter {
 impl ResourceLimiter for MemoryLimiter {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         self.grow(current, desired)
+    }
+
+    /// The machine has no more for it. What a memory may be by its own type is the component's affair.
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        match error.is::<Errno>() {
+            true => Err(error),
+            false => Ok(()),
+        }
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {

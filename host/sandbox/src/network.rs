@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::SandboxError;
 use crate::credential::basic;
+use crate::file::read_file;
 
 /// Proxies, and authorities that are trusted beside those of this machine. Neither by default.
 #[derive(Clone, Default)]
@@ -89,11 +90,7 @@ impl Network {
     pub fn trusting_file(mut self, path: &Path) -> Result<Self, SandboxError> {
         let bad = |reason: String| SandboxError::Policy(format!("{} {reason}", path.display()));
         let unread = |e: std::io::Error| bad(format!("can't be read: {e}"));
-        let about = std::fs::metadata(path).map_err(unread)?;
-        if !about.is_file() || about.len() > MAX_FILE {
-            return Err(bad(format!("is no file of at most {MAX_FILE} bytes")));
-        }
-        let bytes = std::fs::read(path).map_err(unread)?;
+        let bytes = read_file(path, MAX_FILE).map_err(unread)?;
         let mut roots = RootCertStore::empty();
         for (number, certificate) in CertificateDer::pem_slice_iter(&bytes).enumerate() {
             let number = number + 1;

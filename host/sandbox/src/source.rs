@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::batch::{decode_rows, decode_schema};
 use crate::capability::LogBudget;
-use crate::connector::Connector;
+use crate::connector::{Connector, check_process};
 use crate::cpu::thread_time;
 use crate::http_client::HttpClient;
 use crate::identity::identity;
@@ -87,6 +87,7 @@ impl SandboxSource {
         checkpoint: CheckpointLocation,
         options: OpenOptions,
     ) -> Result<Self, SourceError> {
+        check_process(&connector)?;
         let client = HttpClient::over(
             options.network,
             options.grants,
@@ -124,12 +125,10 @@ impl SandboxSource {
 
     /// The same with rows that these columns tell apart: see [`Source::key`].
     #[must_use]
-    pub fn with_key(self, key: Vec<String>, sequential: bool) -> Self {
-        Self {
-            key,
-            sequential_key: sequential,
-            ..self
-        }
+    pub fn with_key(mut self, key: Vec<String>, sequential: bool) -> Self {
+        self.key = key;
+        self.sequential_key = sequential;
+        self
     }
 
     /// Asks the source whether its remote can be reached.
@@ -146,6 +145,8 @@ impl SandboxSource {
     ///
     /// It is out while it is called, so that a call that is abandoned half way takes the instance with it.
     async fn take_control(&self) -> Result<Control<'_>, SourceError> {
+        // Before the lock: in a fork nobody may be left to open it.
+        check_process(&self.opener.connector)?;
         let mut slot = self.control.lock().await;
         let open = match slot.take() {
             Some(open) => open,
@@ -165,6 +166,16 @@ impl SandboxSource {
             schema: self.schema.clone(),
             empty: 0,
             spent: self.spent.clone(),
+        }
+    }
+}
+
+impl Drop for SandboxSource {
+    /// A fork leaves the connections alone: they are its parent's, and so are the tasks that serve them.
+    fn drop(&mut self) {
+        if check_process(&self.opener.connector).is_err() {
+            std::mem::forget(self.opener.clone());
+            std::mem::forget(self.control.get_mut().take());
         }
     }
 }
@@ -199,6 +210,7 @@ impl Spent {
 impl Opener {
     async fn open(&self) -> Result<OpenSource, SourceError> {
         let connector = &self.connector;
+        check_process(connector)?;
         let engine = connector.sandbox.engine();
         let (store, guard) = new_store(engine, &connector.label, &self.surroundings);
         let mut instance = Instance::new(&connector.linked, store, guard)
@@ -275,7 +287,10 @@ impl Source for SandboxSource {
     }
 
     fn take_usage(&self) -> SourceUsage {
-        self.spent.take()
+        match check_process(&self.opener.connector) {
+            Ok(()) => self.spent.take(),
+            Err(_) => SourceUsage::default(),
+        }
     }
 }
 

@@ -225,6 +225,11 @@ impl Instance {
             let reason = "its offset holds a credential";
             return Err(host_error(self.guard.contract(call, reason)));
         }
+        let most = self.guard.limits.offset;
+        if text.len() as u64 > most {
+            let limit = format!("it gave an offset of {} bytes and may give {most}", text.len());
+            return Err(host_error(self.guard.over(call, limit, "offset")));
+        }
         Offset::parse(text).map_err(|e| host_error(self.guard.contract(call, e)))
     }
 }

@@ -4,13 +4,17 @@
 mod cases;
 mod compiling;
 mod floods;
+mod forked;
 mod fuzz;
 mod ipc;
 mod lengths;
 mod limits;
 mod loading;
 mod modes;
+mod pinned;
 mod program;
 mod tampered;
 mod values;
 mod world;
+
+pub(crate) use world::hostile;

@@ -126,6 +126,66 @@ fn a_pipeline_that_is_slow_to_open_keeps_neither_others_nor_a_stop_waiting() {
 }
 
 #[test]
+fn a_source_that_goes_round_in_a_circle_over_several_looks_is_stopped() {
+    let world = World::new();
+    let circle = hostile(&world.api, Mode::OffsetCircle, Call::Open);
+    world
+        .work
+        .add(&circle.set("trigger.interval", "'10ms'").named("circle"));
+    let ended = world.work.run(&["run", "circle.toml", "--progress", "json"]);
+    let ended = ended
+        .with_code(1)
+        .saying(&["it goes back: after 1 comes 0, which was passed before"]);
+    assert_eq!(ended.batches(), [3]);
+    // An operator may lead it back, for another run.
+    world
+        .work
+        .run(&["reset", "circle.toml", "--to-offset", "0", "--yes"])
+        .ok();
+    let again = world.work.run_available("circle").ok();
+    assert_eq!(again.batches(), [3]);
+}
+
+#[test]
+fn a_long_offset_is_refused_with_its_key_and_taken_when_that_is_raised() {
+    let world = World::new();
+    let long = hostile(&world.api, Mode::HugeOffset, Call::Open)
+        .set("source.options.size", "100_000")
+        .named("long");
+    world.work.add(&long);
+    let ended = world.work.run_available("long").with_code(1);
+    ended.saying(&[
+        "it gave an offset of 100002 bytes and may give 65536",
+        "raise `offset` under [source.limits]",
+    ]);
+    world
+        .work
+        .add(&long.clone().set("source.limits.offset", "'128KiB'"));
+    world.work.run_available("long").ok();
+    world.work.add(&long.set("source.limits.offset", "'2MiB'"));
+    let ended = world.work.run_available("long").with_code(2);
+    ended.saying(&["`offset` in [source.limits] can't be", "from \"1B\" to \"1MiB\""]);
+}
+
+#[test]
+fn a_note_may_have_64_kib_and_no_byte_more() {
+    let world = World::new();
+    for (name, size, kept) in [("fits", "65_534", Some(65_536)), ("too-long", "65_535", None)] {
+        let saves = hostile(&world.api, Mode::SaveHuge, Call::Open).set("source.options.size", size);
+        world.work.add(&saves.named(name));
+        world.work.run_available(name).ok();
+        let note = world
+            .work
+            .path(&format!("lake/_checkpoints/{name}/source/progress.json"));
+        assert_eq!(
+            std::fs::metadata(note).ok().map(|found| found.len()),
+            kept,
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn what_a_component_used_is_reported_with_each_batch() {
     let world = World::new();
     let beside = Settings::of(&world.api).named("used");

@@ -249,7 +249,7 @@ fn cache() -> std::path::PathBuf {
 
 /// A pipeline that uses the hostile component in this way. It misbehaves in `at`, has little of everything, and rows to
 /// give should it come to that.
-pub(super) fn hostile(api: &ScriptedApi, mode: Mode, at: Call) -> Settings {
+pub(crate) fn hostile(api: &ScriptedApi, mode: Mode, at: Call) -> Settings {
     Settings::of(api)
         .set("source.component", "'./hostile.wasm'")
         .set("source.options.mode", &toml(&mode))

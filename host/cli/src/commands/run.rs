@@ -26,7 +26,19 @@ pub(crate) async fn execute(arguments: RunArguments) -> Result<(), CliError> {
         source,
     })?;
     let host = Arc::new(super::host()?);
-    let files = load_all(&arguments.files)?;
+    let loaded = {
+        let paths = arguments.files.clone();
+        tokio::task::spawn_blocking(move || load_all(&paths))
+    };
+    // A disk that does not answer does not keep a stop waiting.
+    let files = tokio::select! {
+        biased;
+        () = stop.stopped() => return Ok(()),
+        loaded = loaded => loaded.map_err(|e| CliError::Io {
+            context: "the pipeline files can't be read".into(),
+            source: e.into(),
+        })??,
+    };
     let output = ProgressOutput::new(arguments.progress);
     let start = |file: PipelineFile| {
         let name = file.config().name.clone();

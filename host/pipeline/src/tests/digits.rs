@@ -52,6 +52,7 @@ fn numbers_come_back_as_they_were_written() {
                 end: offset(&text),
                 rows: 1,
                 component: component(),
+                source: None,
             };
             let stored = serde_json::to_vec(&batch).unwrap();
             let again: MicroBatch = serde_json::from_slice(&stored).unwrap();
@@ -217,7 +218,7 @@ proptest! {
     fn any_offset_comes_back_as_it_was_written(text in json()) {
         let first = offset(&text);
         prop_assert_eq!(first.to_string(), text.clone());
-        let entry = OffsetEntry { batch: 1, start: first.clone(), end: first.clone(), component: component(), rows: 1 };
+        let entry = OffsetEntry { batch: 1, start: first.clone(), end: first.clone(), component: component(), rows: 1, source: None };
         let stored = serde_json::to_string(&entry).unwrap();
         let again: OffsetEntry = serde_json::from_str(&stored).unwrap();
         prop_assert_eq!(again.end.to_string(), text);

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use miette::NamedSource;
+use sandbar_sandbox::read_text_file;
 
 pub use error::{ConfigError, Problem};
 pub use model::{
@@ -35,6 +36,9 @@ use error::Mistake;
 use spans::Spans;
 pub(crate) use value::nearest;
 
+/// The longest pipeline file.
+const MAX_BYTES: u64 = 1 << 20;
+
 /// A pipeline file that was read and found right, as far as the file alone can tell.
 #[derive(Debug, Clone)]
 pub struct PipelineFile {
@@ -46,9 +50,9 @@ pub struct PipelineFile {
 }
 
 impl PipelineFile {
-    /// Reads and parses the file at `path`.
+    /// Reads and parses the file at `path`, which is a regular one of at most 1 MiB.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        match std::fs::read_to_string(path) {
+        match read_text_file(path, MAX_BYTES) {
             Ok(text) => Self::parse(&text, path),
             Err(error) => Err(ConfigError::unreadable(path, &error)),
         }

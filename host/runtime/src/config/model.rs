@@ -170,6 +170,8 @@ pub struct LimitsConfig {
     pub response_headers: u64,
     /// Headers of one response.
     pub response_header_count: u32,
+    /// Bytes of an offset.
+    pub offset: u64,
 }
 
 impl Default for LimitsConfig {
@@ -195,6 +197,7 @@ impl Default for LimitsConfig {
             request_timeout: Duration::from_secs(60),
             response_headers: 64 << 10,
             response_header_count: 100,
+            offset: 64 << 10,
         }
     }
 }

@@ -172,6 +172,7 @@ fn limits(mut section: Section<'_>) -> LimitsConfig {
         response_header_count: section
             .read("response_header_count", value::count)
             .unwrap_or(default.response_header_count),
+        offset: section.read("offset", value::offset).unwrap_or(default.offset),
     };
     section.finish();
     limits

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use sandbar_sandbox::Secret;
+use sandbar_sandbox::{Secret, read_file};
+
+/// The longest file of a secret. No header takes as much.
+const MAX_BYTES: u64 = 64 << 10;
 
 /// A header value that names where its secrets lie: `Bearer ${env:TOKEN}`, `${file:token.txt}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,7 +130,7 @@ impl Part {
                     path: path.clone(),
                     source,
                 };
-                let bytes = std::fs::read(path).map_err(failed)?;
+                let bytes = read_file(path, MAX_BYTES).map_err(failed)?;
                 if matches!(bytes.as_slice(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) {
                     return Err(SecretError::ByteOrderMark(place));
                 }

@@ -120,13 +120,29 @@ pub(super) fn size(value: &DeValue<'_>) -> Result<u64, Refusal> {
 
 /// Bytes of stack. An engine is set up with it.
 pub(super) fn stack(value: &DeValue<'_>) -> Result<u64, Refusal> {
-    const BOUNDS: std::ops::RangeInclusive<u64> = 64 << 10..=64 << 20;
+    size_within(value, 64 << 10..=64 << 20)
+}
+
+/// Bytes of an offset, which the contract bounds too.
+pub(super) fn offset(value: &DeValue<'_>) -> Result<u64, Refusal> {
+    size_within(value, 1..=1 << 20)
+}
+
+fn size_within(value: &DeValue<'_>, bounds: std::ops::RangeInclusive<u64>) -> Result<u64, Refusal> {
     let bytes = size(value)?;
-    match BOUNDS.contains(&bytes) {
+    let shown = |bytes| {
+        let text = ByteSize(bytes).display().iec().to_string();
+        text.replace(".0 ", "").replace(' ', "")
+    };
+    match bounds.contains(&bytes) {
         true => Ok(bytes),
         false => Err(Refusal::new(
             format!("can't be {}", ByteSize(bytes).display().iec()),
-            "write a size from \"64KiB\" to \"64MiB\"",
+            format!(
+                "write a size from \"{}\" to \"{}\"",
+                shown(*bounds.start()),
+                shown(*bounds.end())
+            ),
         )),
     }
 }

@@ -1,3 +1,5 @@
+use std::os::unix::fs::PermissionsExt;
+
 use super::*;
 
 /// A component without anything in it.
@@ -158,6 +160,30 @@ fn a_folder_that_is_not_ours_alone_is_not_used() {
     assert!(ComponentCache::open(&path("link")).is_none());
     fs::write(path("file"), "").unwrap();
     assert!(ComponentCache::open(&path("file")).is_none());
+}
+
+#[test]
+fn a_file_that_somebody_else_wrote_is_ignored_though_it_is_whole() {
+    let Bench {
+        engine,
+        component,
+        cache,
+        folder: _folder,
+    } = bench();
+    cache.store(&engine, "sha256:aa", &component);
+    let path = cache.path(&engine, "sha256:aa");
+    // As if another folder lay there since the cache was opened.
+    for mode in [0o666, 0o660, 0o602] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        assert!(cache.load(&engine, "sha256:aa").is_none(), "{mode:o}");
+    }
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(cache.load(&engine, "sha256:aa").is_some());
+    // Only root can give a file away.
+    match std::os::unix::fs::chown(&path, Some(65_534), None) {
+        Ok(()) => assert!(cache.load(&engine, "sha256:aa").is_none()),
+        Err(e) => println!("skipped: {e}"),
+    }
 }
 
 #[test]

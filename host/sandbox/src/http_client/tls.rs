@@ -11,6 +11,7 @@ use crate::Network;
 /// # Errors
 /// No authority is known.
 pub(super) fn connector<C>(network: &Network, below: C) -> Result<HttpsConnector<C>, String> {
+    super::look_at_certificates()?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let extra = network.authorities().iter().cloned();
     let verifier = Verifier::new_with_extra_roots(extra, provider.clone()).map_err(|e| unknown(&e))?;

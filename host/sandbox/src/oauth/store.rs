@@ -1,10 +1,15 @@
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use crate::file::{is_ours_alone, open_file};
+
+/// The longest file. Tokens have a few kilobytes.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// One file with the newest refresh token of one credential, which its owner alone can read.
 pub(super) struct TokenStore {
@@ -30,7 +35,7 @@ impl TokenStore {
 
     /// The newest token, if there is one that descends from the configured one.
     pub(super) fn load(&self) -> Result<Option<String>, String> {
-        let text = match fs::read(&self.path) {
+        let text = match self.read() {
             Ok(text) => text,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(format!("{}: {e}", self.path.display())),
@@ -39,6 +44,18 @@ impl TokenStore {
         Ok(kept
             .filter(|kept| kept.configured == self.configured)
             .map(|kept| kept.refresh_token))
+    }
+
+    fn read(&self) -> io::Result<Vec<u8>> {
+        let file = open_file(&self.path)?;
+        if !is_ours_alone(&file.metadata()?) {
+            return Err(io::Error::other(
+                "it does not belong to this user alone, as a secret has to; remove it",
+            ));
+        }
+        let mut text = vec![];
+        file.take(MAX_BYTES).read_to_end(&mut text)?;
+        Ok(text)
     }
 
     /// Replaces it. It is durable when this returns.
@@ -54,6 +71,13 @@ impl TokenStore {
     fn write(&self, kept: &Kept) -> io::Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        // Who made the folder before us could take away what is put there.
+        let found = fs::metadata(folder)?;
+        if !found.is_dir() || !is_ours_alone(&found) {
+            return Err(io::Error::other(
+                "its folder does not belong to this user alone (chmod 700)",
+            ));
+        }
         let mut file = tempfile::Builder::new()
             .permissions(fs::Permissions::from_mode(0o600))
             .tempfile_in(folder)?;
@@ -90,5 +114,33 @@ mod tests {
         assert_eq!(fs::read_dir(&secrets).unwrap().count(), 1);
         fs::write(&store.path, "{").unwrap();
         assert_eq!(store.load(), Ok(None), "a damaged file is as good as none");
+    }
+
+    #[test]
+    fn what_others_can_reach_is_neither_read_nor_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let secrets = folder.path().join("secrets");
+        let store = TokenStore::new(&secrets, "https://a.example", "first");
+        store.save("second").unwrap();
+        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        set(&store.path, 0o604);
+        assert!(
+            store
+                .load()
+                .unwrap_err()
+                .contains("does not belong to this user alone")
+        );
+        set(&store.path, 0o600);
+        for mode in [0o770, 0o1777, 0o701] {
+            set(&secrets, mode);
+            let error = store.save("third").unwrap_err();
+            assert!(error.contains("(chmod 700)"), "{mode:o}: {error}");
+        }
+        set(&secrets, 0o700);
+        assert_eq!(store.load(), Ok(Some("second".into())));
+        // A pipe at its place is not waited for.
+        fs::remove_file(&store.path).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &store.path, rustix::fs::Mode::RUSR).unwrap();
+        assert!(store.load().unwrap_err().contains("a named pipe"));
     }
 }

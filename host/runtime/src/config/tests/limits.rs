@@ -9,7 +9,7 @@ fn every_limit_has_a_key() {
         requests_per_second = 6\nparallelism = 7\nrequests_in_flight = 8\nlog = \"9KiB\"\nhandles = 10\n\
         stack = \"128KiB\"\nempty_batches = 12\ncomponent_size = \"13MiB\"\ncompile_time = \"14s\"\nrequests_per_batch = 15\n\
         request_timeout = \"16s\"\nresponse_headers = \"17KiB\"\n\
-        request_body = \"18KiB\"\ncompile_memory = \"19MiB\"\nresponse_header_count = 20\n";
+        request_body = \"18KiB\"\ncompile_memory = \"19MiB\"\nresponse_header_count = 20\noffset = \"21KiB\"\n";
     let some = "memory = \"512MiB\"\nrequests_per_second = 0.5\n";
     assert!(GOOD.contains(some));
     let file = parse(&GOOD.replace(some, all)).unwrap();
@@ -34,6 +34,7 @@ fn every_limit_has_a_key() {
         request_body: 18 << 10,
         compile_memory: 19 << 20,
         response_header_count: 20,
+        offset: 21 << 10,
     };
     assert_eq!(file.config().source.limits, expected);
     // What is left out is what the sandbox takes by itself.

@@ -1,0 +1,105 @@
+use std::sync::OnceLock;
+
+use crate::SandboxError;
+
+/// The process in which something was made, for what can't be used in a fork of it.
+///
+/// A fork has none of its parent's threads: nothing interrupts a component that computes there, nothing answers who waits
+/// for the network, and a lock that another thread held stays locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process(u32);
+
+impl Process {
+    /// The one that asks.
+    pub fn this() -> Self {
+        Self(std::process::id())
+    }
+
+    /// Whether it is still the one that asks.
+    ///
+    /// # Errors
+    /// [`SandboxError::Forked`] in a fork of it.
+    pub fn check(self) -> Result<(), SandboxError> {
+        let Self(here) = Self::this();
+        match self.0 == here {
+            true => Ok(()),
+            false => Err(SandboxError::Forked {
+                made_in: self.0,
+                here,
+            }),
+        }
+    }
+
+    /// Whether this program had an engine before this process was forked off. Threads that work for all engines may have
+    /// been started then, and are not here.
+    pub(crate) fn is_fork() -> bool {
+        static FIRST: OnceLock<Process> = OnceLock::new();
+        *FIRST.get_or_init(Self::this) != Self::this()
+    }
+}
+
+/// Something that each process has one of. A fork makes its own, since what it inherits may be locked for ever.
+pub(crate) struct PerProcess<T>(OnceLock<Entry<T>>);
+
+struct Entry<T> {
+    process: Process,
+    value: T,
+    // Of a fork of that process.
+    next: Box<PerProcess<T>>,
+}
+
+impl<T> PerProcess<T> {
+    pub(crate) const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
+    pub(crate) fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
+        let this = Process::this();
+        let mut place = self;
+        while let Some(entry) = place.0.get() {
+            if entry.process == this {
+                return &entry.value;
+            }
+            place = &entry.next;
+        }
+        // Another thread of this process may be at it too: then it is this process's all the same.
+        let make = || Entry {
+            process: this,
+            value: make(),
+            next: Box::new(Self::new()),
+        };
+        &place.0.get_or_init(make).value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_made_elsewhere_is_refused_and_both_processes_are_named() {
+        Process::this().check().unwrap();
+        let here = std::process::id();
+        let error = Process(here + 1).check().unwrap_err();
+        assert!(
+            matches!(&error, SandboxError::Forked { made_in, here: found } if (*made_in, *found) == (here + 1, here)),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn each_process_has_one_of_its_own() {
+        let all = PerProcess::new();
+        assert_eq!(*all.get_or_init(|| 1), 1);
+        assert_eq!(*all.get_or_init(|| 2), 1);
+        // As a fork would find it.
+        let inherited = PerProcess::new();
+        let _ = inherited.0.set(Entry {
+            process: Process(0),
+            value: 1,
+            next: Box::new(PerProcess::new()),
+        });
+        assert_eq!(*inherited.get_or_init(|| 2), 2);
+        assert_eq!(*inherited.get_or_init(|| 3), 2);
+    }
+}
