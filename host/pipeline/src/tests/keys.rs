@@ -49,13 +49,13 @@ async fn rows_that_come_twice_every_time_end_the_run_and_nothing_of_them_is_comm
 }
 
 #[tokio::test]
-async fn a_cursor_that_goes_round_in_a_circle_within_a_micro_batch_is_noticed() {
+async fn rows_that_come_again_behind_a_cursor_that_moves_on_are_noticed() {
     let world = keyed(true);
     for _ in 0..3 {
-        for (start, end) in [(0, 3), (3, 6), (0, 3)] {
+        for (start, end, reached) in [(0, 3, 3), (3, 6, 6), (0, 3, 9)] {
             world.remote().batches.push_back(Some(Batch {
                 rows: vec![rows(start, end)],
-                end: Some(world.offset(end)),
+                end: Some(world.offset(reached)),
                 usage: SourceUsage::default(),
             }));
         }
