@@ -110,7 +110,7 @@ fn another_source_does_not_go_on_at_the_offset_of_the_one_before() {
             .set("source.grants.http", &format!("['{}']", other.origin()));
         work.add(&changed);
         work.run_available("comments").with_code(2).saying(&[
-            "batch 3 of the pipeline \"comments\"",
+            "pipeline comments: batch 3 of the pipeline in the table was read from another source",
             "\"api_url\"",
             r#"reset FILE --to-offset '{"current":30}'"#,
         ]);

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::{BatchId, Offset};
+use crate::{BatchId, CheckpointOwner, Offset};
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -145,19 +145,17 @@ pub enum CheckpointError {
     },
     /// The location is another pipeline's.
     #[error(
-        "checkpoint location {location:?} belongs to the pipeline {pipeline:?} with the table {table}: each pipeline needs a \
-         location of its own; name another one under [checkpoint], or remove {file} if the location is to be taken over \
-         with its notes"
+        "checkpoint location {location:?} belongs to the pipeline {:?} with the table {}: each pipeline needs a location of its \
+         own; name another one under [checkpoint], or remove {file} if the location is to be taken over with its notes",
+        owner.pipeline, owner.table
     )]
     Foreign {
         /// As it was given.
         location: String,
         /// The file that says so.
         file: String,
-        /// The pipeline that it belongs to.
-        pipeline: String,
-        /// That pipeline's table.
-        table: String,
+        /// Whose it is.
+        owner: Box<CheckpointOwner>,
     },
     /// A file there can't be read or written.
     #[error("checkpoint file {path}: {source}")]
@@ -212,20 +210,18 @@ pub enum PipelineError {
     },
     /// The last micro-batch came from another source: this one's rows at that offset are other rows.
     #[error(
-        "batch {batch} of the pipeline {pipeline:?} in the table was read from another source: {difference}; give this pipeline \
+        "batch {batch} of the pipeline in the table was read from another source: {difference}; give this pipeline \
          another name and checkpoint location to read the source from its beginning, or, if it goes on where the other \
          one ended, say so with `sandbar reset FILE --to-offset '{}'`",
         offset.shown()
     )]
     OtherSource {
-        /// The pipeline's name.
-        pipeline: String,
         /// The last committed batch.
         batch: BatchId,
         /// What differs, in words.
         difference: String,
         /// Where the other source ended.
-        offset: Offset,
+        offset: Box<Offset>,
     },
     /// It was stopped before it knew what was asked.
     #[error("stopped")]

@@ -57,8 +57,7 @@ impl CheckpointLocation {
             return Err(CheckpointError::Foreign {
                 location: self.to_string(),
                 file: self.full(OWNER),
-                pipeline: owner.pipeline,
-                table: owner.table,
+                owner: Box::new(owner),
             });
         }
         self.own_note_outdated.store(!committed, Ordering::Relaxed);

@@ -62,10 +62,9 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         if let Some(difference) = now.difference(self.source.component(), source.as_ref(), component.as_ref())
         {
             return Err(PipelineError::OtherSource {
-                pipeline: self.options.name.clone(),
                 batch,
                 difference,
-                offset,
+                offset: Box::new(offset),
             }
             .into());
         }
