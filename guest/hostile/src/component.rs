@@ -92,9 +92,7 @@ impl wit::Guest for Hostile {
             name: said.name.unwrap_or_else(|| "hostile".to_owned()),
             version: said.version.unwrap_or_else(|| "0.1.0".to_owned()),
             summary: said.summary.unwrap_or_else(|| "Misbehaves".to_owned()),
-            options_schema: said
-                .options_schema
-                .unwrap_or_else(|| "{\"type\":\"object\"}".to_owned()),
+            options_schema: said.options_schema.unwrap_or_else(any_options),
         }
     }
 
@@ -113,6 +111,13 @@ impl wit::Guest for Hostile {
         };
         Ok(vec![stream; streams as usize])
     }
+}
+
+/// A schema that takes everything. How it misbehaves may change under a pipeline.
+fn any_options() -> String {
+    let free = ["mode", "at", "size", "schema", "rows", "request"];
+    let free = free.map(|name| format!(r#""{name}":{{"x-sandbar-identity":false}}"#));
+    format!(r#"{{"type":"object","properties":{{{}}}}}"#, free.join(","))
 }
 
 impl wit::GuestSource for Opened {

@@ -21,7 +21,7 @@ pub(crate) fn print(text: &str) -> Result<(), CliError> {
 /// Prints one JSON document on a line of its own.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), CliError> {
     let text = serde_json::to_string(value).map_err(|e| CliError::Io {
         context: "the result can't be written as JSON".into(),

@@ -14,9 +14,9 @@ use delta_kernel_default_engine::parquet::DataFileMetadata;
 use delta_kernel_default_engine::stats::FileStatsAccumulator;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
+use parquet::basic::{Compression, Type, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use sandbar_pipeline::SinkError;
 use tokio::io::AsyncWriteExt;
@@ -108,8 +108,12 @@ impl DataFile {
         Ok(Self {
             out: BufWriter::with_capacity(Arc::clone(&table.store), path.clone(), PART_BYTES)
                 .with_max_concurrency(PARTS_IN_FLIGHT),
-            writer: ArrowWriter::try_new_with_options(Vec::new(), Arc::clone(&schema), writer_options(few)?)
-                .map_err(|e| failed(e.into()))?,
+            writer: ArrowWriter::try_new_with_options(
+                Vec::new(),
+                Arc::clone(&schema),
+                writer_options(&schema, few)?,
+            )
+            .map_err(|e| failed(e.into()))?,
             stats: FileStatsAccumulator::new(context.stats_columns(), context.physical_data_schema()),
             table: table.clone(),
             context,
@@ -230,20 +234,32 @@ impl DataFile {
 /// column chunk only: those of pages cost time for every value, and files for one micro-batch are small.
 ///
 /// A few rows are written as they are: to set up a compressor for each column costs more than all else together.
-fn writer_options(few: bool) -> Result<ArrowWriterOptions, SinkError> {
+fn writer_options(schema: &Schema, few: bool) -> Result<ArrowWriterOptions, SinkError> {
     let level = ZstdLevel::try_new(1).map_err(|e| store_error("can't write data files", e))?;
     let compression = match few {
         true => Compression::UNCOMPRESSED,
         false => Compression::ZSTD(level),
     };
-    let properties = WriterProperties::builder()
+    let mut properties = WriterProperties::builder()
         .set_compression(compression)
         .set_dictionary_enabled(!few)
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_write_batch_size(WRITE_BATCH_ROWS)
         .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_offset_index_disabled(true)
-        .build();
+        .set_offset_index_disabled(true);
+    // Parquet's bounds say nothing of NaN, which some readers put above all numbers: they would pass over a row group that
+    // holds one. The bounds in the log know of it.
+    let columns = ArrowSchemaConverter::new().convert(schema);
+    for column in columns
+        .map_err(|e| store_error("can't lay out a data file", e))?
+        .columns()
+    {
+        if matches!(column.physical_type(), Type::FLOAT | Type::DOUBLE) {
+            properties =
+                properties.set_column_statistics_enabled(column.path().clone(), EnabledStatistics::None);
+        }
+    }
+    let properties = properties.build();
     Ok(ArrowWriterOptions::new()
         .with_properties(properties)
         .with_skip_arrow_metadata(true))

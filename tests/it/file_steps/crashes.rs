@@ -213,6 +213,12 @@ fn other_programs_read_a_table_with_unfinished_files_in_its_log() {
 fn step_of(work: &Workspace, kind: &str) -> usize {
     let probe = Workspace::in_memory();
     copy(&work.path(""), &probe.path(""));
+    // A table that was moved would have one step more.
+    let owner = "lake/_checkpoints/comments/owner.json";
+    if probe.path(owner).exists() {
+        let folder = |of: &Workspace| of.path("").canonicalize().unwrap().display().to_string();
+        probe.write(owner, &probe.read(owner).replace(&folder(work), &folder(&probe)));
+    }
     let watched = Watched::new(&probe, "probe");
     watched.spawn(None).end().ok();
     let steps = watched.journal().steps;

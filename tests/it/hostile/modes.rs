@@ -18,7 +18,7 @@ fn contain(part: usize, parts: usize) {
             let name = format!("{}-{number}", toml(mode).trim_matches(['"', '\'']));
             world.contains(&name, &case.settings, &case.end, &case.says, case.rows);
             if matches!(mode, Mode::SaveHuge | Mode::SaveNoJson | Mode::SaveOutside) {
-                let notes = world.work.files_in(&format!("lake/_checkpoints/{name}"));
+                let notes = world.work.files_in(&format!("lake/_checkpoints/{name}/source"));
                 assert_eq!(notes, [] as [std::path::PathBuf; 0], "{name}: no note is kept");
             }
             cases_run += 1;

