@@ -239,9 +239,9 @@ async fn table(folder: &Path, random: &mut Random, partition: Option<&str>) -> u
             },
             file as i64 * 10,
         );
-        // An empty text is refused there.
+        // Texts that are empty or too long for a folder are refused there.
         let held = |(name, values): (&'static str, ArrayRef)| match (name, partition) {
-            ("text", Some("text")) => (name, without_empty(&values), true),
+            ("text", Some("text")) => (name, for_folders(&values), true),
             _ => (name, values, true),
         };
         let rows = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(held)).unwrap();
@@ -272,13 +272,10 @@ async fn table(folder: &Path, random: &mut Random, partition: Option<&str>) -> u
     total
 }
 
-fn without_empty(values: &ArrayRef) -> ArrayRef {
+fn for_folders(values: &ArrayRef) -> ArrayRef {
     let texts = values.as_string::<i32>().iter();
-    Arc::new(
-        texts
-            .map(|text| text.filter(|text| !text.is_empty()))
-            .collect::<StringArray>(),
-    )
+    let fits = |text: &&str| (1..=20).contains(&text.chars().count());
+    Arc::new(texts.map(|text| text.filter(fits)).collect::<StringArray>())
 }
 
 /// Asks each reader for these columns, and gives how many comparisons were counted.

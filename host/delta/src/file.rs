@@ -57,12 +57,34 @@ pub(crate) struct DataFile {
 const MAX_NAME: usize = 255;
 const MAX_KEY: usize = 1024;
 
-/// Whether a store would refuse the path because a partition's value is long. The folder is only a habit: readers know
-/// a file's partition from the log, so the file may lie anywhere in the table's folder.
+/// Refuses a path that no store would take because a partition's value is long.
 ///
-/// Source: the Delta protocol, "Data Files".
-fn is_too_long(path: &Path) -> bool {
-    path.as_ref().len() > MAX_KEY || path.parts().any(|part| part.as_ref().len() > MAX_NAME)
+/// The protocol lets the file lie elsewhere in the table, as the log tells its partition. But polars takes partitions
+/// from paths, and would show nulls: <https://github.com/pola-rs/polars/issues/23391>.
+fn check_length(path: &Path, table: &Url) -> Result<(), SinkError> {
+    let refused = |what: String| {
+        Err(SinkError::Schema(format!(
+            "the table {table} can't have a partition {what}; partition a new table by other columns, or let the source \
+             shorten the value"
+        )))
+    };
+    for part in path.parts() {
+        let folder = part.as_ref();
+        if folder.len() > MAX_NAME {
+            let (column, value) = folder.split_once('=').unwrap_or(("", folder));
+            let start: String = value.chars().take(20).collect();
+            return refused(format!(
+                "of the value `{start}...` in `{column}`: its folder's name takes {} bytes, and stores take {MAX_NAME}",
+                folder.len()
+            ));
+        }
+    }
+    match path.as_ref().len() {
+        length if length > MAX_KEY => refused(format!(
+            "at `{path}`: its path takes {length} bytes, and stores take {MAX_KEY}"
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// A data file that is in the store.
@@ -96,15 +118,13 @@ impl DataFile {
         let schema = Arc::new(schema);
         let coding = if few { "" } else { ".zstd" };
         let name = format!("{}{coding}.parquet", Uuid::new_v4());
-        let at = |folder: &Url| -> Result<(Url, Path), KernelError> {
-            let url = folder.join(&name)?;
+        let (url, path) = (|| -> Result<_, KernelError> {
+            let url = context.write_dir().join(&name)?;
             let path = Path::from_url_path(url.path())?;
             Ok((url, path))
-        };
-        let (url, path) = match at(&context.write_dir()).map_err(failed)? {
-            (_, path) if is_too_long(&path) => at(&table.root).map_err(failed)?,
-            fits => fits,
-        };
+        })()
+        .map_err(failed)?;
+        check_length(&path, &table.root)?;
         Ok(Self {
             out: BufWriter::with_capacity(Arc::clone(&table.store), path.clone(), PART_BYTES)
                 .with_max_concurrency(PARTS_IN_FLIGHT),
