@@ -8,7 +8,7 @@ pub(crate) fn start(verbose: u8) {
         0 => "warn",
         1 => "info",
         _ => {
-            "info,sandbar=debug,sandbar_pipeline=debug,sandbar_sandbox=debug,sandbar_delta=debug,sandbar_runtime=debug"
+            "info,sandbar=debug,sandbar_pipeline=debug,sandbar_sandbox=debug,sandbar_egress=debug,sandbar_volumes=debug,sandbar_delta=debug,sandbar_runtime=debug"
         }
     };
     // These say something for each odd request of a component, as often as it likes.

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use sandbar_pipeline::{CheckpointError, PipelineError, SinkError, SourceError};
+use sandbar_policy::PolicyError;
 use sandbar_sandbox::SandboxError;
 
 use crate::config::ConfigError;
@@ -35,6 +36,9 @@ pub enum RuntimeError {
         /// The built-in ones.
         known: String,
     },
+    /// A grant, a credential or a setting of the network is not well-formed.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// The component can't be loaded or opened.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -62,7 +66,10 @@ impl RuntimeError {
     /// Whether the command line, the pipeline file or the options are at fault, rather than the run.
     pub fn is_configuration(&self) -> bool {
         match self {
-            Self::Config(_) | Self::UnknownComponent { .. } | Self::ComponentFile { .. } => true,
+            Self::Config(_)
+            | Self::Policy(_)
+            | Self::UnknownComponent { .. }
+            | Self::ComponentFile { .. } => true,
             Self::Source(e) => matches!(e, SourceError::InvalidOptions(_)),
             Self::Run { source, .. } => {
                 matches!(

@@ -3,13 +3,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sandbar_pipeline::{Clock, SystemClock};
-use sandbar_sandbox::{
-    Compiler, ComponentCache, Connector, Process, Sandbox, SandboxError, digest, read_beginning,
-};
+use sandbar_egress::Process;
+use sandbar_pipeline::{Clock, SystemClock, read_beginning};
+use sandbar_policy::Limits;
+use sandbar_sandbox::{Compiler, ComponentCache, Connector, Sandbox, SandboxError, digest};
 use tokio::sync::{Mutex, OnceCell};
 
-use crate::config::{LimitsConfig, PipelineFile, nearest};
+use crate::config::{PipelineFile, nearest};
 use crate::open::OpenPipeline;
 use crate::place::inside_of_table;
 use crate::{Description, RuntimeError};
@@ -49,7 +49,7 @@ impl Host {
     /// # Errors
     /// This machine can't run WebAssembly.
     pub fn with_cache(folder: Option<&Path>) -> Result<Self, RuntimeError> {
-        let stack = LimitsConfig::default().stack;
+        let stack = Limits::default().stack;
         Ok(Self {
             cache: folder.and_then(ComponentCache::open),
             compiler: Compiler::default(),
@@ -72,14 +72,14 @@ impl Host {
     /// # Errors
     /// It is not there, or can't be used: see [`Connector::load`].
     pub async fn load(&self, name: &str, path: Option<&Path>) -> Result<Arc<Connector>, RuntimeError> {
-        self.load_within(name, path, &LimitsConfig::default()).await
+        self.load_within(name, path, &Limits::default()).await
     }
 
     async fn load_within(
         &self,
         name: &str,
         path: Option<&Path>,
-        limits: &LimitsConfig,
+        limits: &Limits,
     ) -> Result<Arc<Connector>, RuntimeError> {
         let bytes = self.read(name, path, limits).await?;
         self.load_bytes(name, bytes, limits).await
@@ -90,7 +90,7 @@ impl Host {
         &self,
         name: &str,
         path: Option<&Path>,
-        limits: &LimitsConfig,
+        limits: &Limits,
     ) -> Result<Arc<[u8]>, RuntimeError> {
         self.check_process()?;
         match path {
@@ -110,7 +110,7 @@ impl Host {
         &self,
         name: &str,
         bytes: Arc<[u8]>,
-        limits: &LimitsConfig,
+        limits: &Limits,
     ) -> Result<Arc<Connector>, RuntimeError> {
         let sandbox = self.sandbox(limits.stack).await?;
         let cell = {
@@ -118,15 +118,8 @@ impl Host {
             loaded.entry((digest(&bytes), limits.stack)).or_default().clone()
         };
         let connector = cell.get_or_try_init(|| async {
-            let limits = crate::source_options::limits(limits);
-            let connector = Connector::load(
-                &sandbox,
-                bytes,
-                name,
-                &self.compiler,
-                self.cache.as_ref(),
-                &limits,
-            );
+            let connector =
+                Connector::load(&sandbox, bytes, name, &self.compiler, self.cache.as_ref(), limits);
             let connector = connector.await?;
             Ok::<_, RuntimeError>(Arc::new(connector))
         });
@@ -185,7 +178,7 @@ impl Host {
 
     /// Before anything that may wait: in a fork nobody may be left to wait for.
     pub(crate) fn check_process(&self) -> Result<(), SandboxError> {
-        self.process.check()
+        Ok(self.process.check()?)
     }
 
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {

@@ -19,8 +19,6 @@ mod check;
 mod conditional_put;
 mod config;
 mod error;
-#[doc(hidden)]
-pub mod fuzzing;
 mod host;
 mod location;
 mod open;
@@ -29,13 +27,12 @@ mod preview;
 mod single_writer;
 mod source_options;
 mod status;
-mod volumes;
 
 pub use check::{CheckItem, Finding};
 pub use config::{
     CheckpointConfig, ConfigError, CredentialConfig, CredentialKind, GrantsConfig, HttpGrantConfig,
-    LimitsConfig, OAuth2Config, PipelineConfig, PipelineFile, Problem, Progress, RetryConfig, Secret,
-    SecretError, SecretRef, SinkConfig, SourceConfig, TriggerConfig,
+    OAuth2Config, PipelineConfig, PipelineFile, Problem, Progress, RetryConfig, Secret, SecretError,
+    SecretRef, SinkConfig, SourceConfig, TriggerConfig,
 };
 pub use error::RuntimeError;
 pub use host::Host;
@@ -44,6 +41,7 @@ pub use sandbar_pipeline::{
     BatchId, BatchReport, Clock, ComponentId, Offset, ProgressSink, RunSummary, SourceError, SourceUsage,
     StageTimes, StopSignal, Stopper, SystemClock, is_unprintable,
 };
+pub use sandbar_policy::{LimitKey, Limits};
 pub use sandbar_sandbox::{
     AddressSpace, Compiler, Connector, Description, Import, SandboxError, StreamInfo, WASMTIME_VERSION,
     compile_from_stdin,

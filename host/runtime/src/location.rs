@@ -3,13 +3,13 @@ use std::sync::Arc;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::{ObjectStore, ObjectStoreScheme, RetryConfig};
+use sandbar_pipeline::look_at_file;
 use sandbar_pipeline::{CheckpointError, CheckpointLocation, Clock};
-use sandbar_sandbox::look_at_file;
 use url::Url;
 
 use crate::conditional_put::{Denied, Place};
 use crate::place::unreadable_name;
-use crate::volumes::VolumeStore;
+use sandbar_volumes::VolumeStore;
 
 /// Beginnings of the environment's names that speak of stores. Others would be taken as well if they were
 /// offered: `TOKEN`, `REGION`, `BUCKET`.

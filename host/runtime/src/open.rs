@@ -8,7 +8,7 @@ use sandbar_pipeline::{
     PipelineError, PipelineOptions, ProgressSink, ReadLimit, RetryPolicy, RunSummary, Sink, SinkError,
     Source, SourceError, Start, StopSignal, Stopper, Trigger,
 };
-use sandbar_sandbox::{Connector, SandboxSource, StreamInfo};
+use sandbar_sandbox::{Connector, SandboxError, SandboxSource, StreamInfo};
 
 use crate::conditional_put::Denied;
 use crate::config::{PipelineFile, Progress};
@@ -114,7 +114,7 @@ impl OpenPipeline {
         progress: Arc<dyn ProgressSink>,
         stop: StopSignal,
     ) -> Result<RunSummary, RuntimeError> {
-        self.connector.process().check()?;
+        self.connector.process().check().map_err(SandboxError::from)?;
         let trigger = match mode {
             RunMode::Continuous => {
                 Trigger::Interval(self.file.config().trigger.interval.unwrap_or(DEFAULT_INTERVAL))
@@ -141,7 +141,7 @@ impl OpenPipeline {
     /// # Errors
     /// As [`OpenPipeline::run`].
     pub async fn reset(&self, to: Offset) -> Result<BatchReport, RuntimeError> {
-        self.connector.process().check()?;
+        self.connector.process().check().map_err(SandboxError::from)?;
         let (_stopper, stop) = Stopper::new();
         let mut pipeline = self.pipeline(Trigger::Once, Silent::shared(), stop).await?;
         let outcome = pipeline.reset(to).await;
@@ -248,7 +248,7 @@ impl OpenPipeline {
             table,
             trigger,
             limit: self.read_limit(),
-            parallelism: config.source.limits.parallelism,
+            parallelism: config.source.limits.parallelism as usize,
             retry,
         };
         let (source, clock) = (self.source.clone(), self.clock.clone());

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use sandbar_sandbox::{
-    Credential, Grants, HttpGrant, Limits, Network, OAuthOptions, OpenOptions, SandboxError,
-};
+use sandbar_egress::Network;
+use sandbar_policy::{Credential, Grants, HttpGrant, OAuth2Options, PolicyError};
+use sandbar_sandbox::OpenOptions;
 use url::Url;
 
 use crate::RuntimeError;
-use crate::config::{CredentialConfig, CredentialKind, LimitsConfig, PipelineFile, SecretRef, SourceConfig};
+use crate::config::{CredentialConfig, CredentialKind, PipelineFile, SecretRef, SourceConfig};
 
 /// The folder of a checkpoint location that holds what nobody else may read.
 const SECRETS: &str = "secrets";
@@ -23,7 +23,7 @@ pub(crate) fn open_options(file: &PipelineFile) -> Result<OpenOptions, RuntimeEr
         options: source.options.clone().into(),
         grants: grants(source)?,
         credentials: credentials(file, source)?,
-        limits: limits(&source.limits),
+        limits: source.limits.clone(),
         network: network(file, source)?,
     })
 }
@@ -44,12 +44,15 @@ pub(crate) fn permissions(options: &OpenOptions) -> Vec<String> {
     let credentials = options
         .credentials
         .iter()
-        .map(|credential| format!("with {}", credential.plain()));
-    let grants = options.grants.plain().into_iter();
-    grants.chain(credentials).chain(options.network.plain()).collect()
+        .map(|credential| format!("with {}", credential.describe()));
+    let grants = options.grants.describe().into_iter();
+    grants
+        .chain(credentials)
+        .chain(options.network.describe())
+        .collect()
 }
 
-fn grants(source: &SourceConfig) -> Result<Grants, SandboxError> {
+fn grants(source: &SourceConfig) -> Result<Grants, PolicyError> {
     let http = source
         .grants
         .http
@@ -83,14 +86,14 @@ fn credential(file: &PipelineFile, config: &CredentialConfig) -> Result<Credenti
         }
         CredentialKind::OAuth2(oauth2) => {
             let refresh_token = oauth2.refresh_token.as_ref().map(resolve).transpose()?;
-            let options = OAuthOptions {
-                token_url: oauth2.token_url.clone(),
-                client_id: resolve(&oauth2.client_id)?,
-                client_secret: resolve(&oauth2.client_secret)?,
-                scope: oauth2.scope.clone(),
-                refresh_token,
-                store: secrets_folder(&file.checkpoint_location()),
-            };
+            let mut options = OAuth2Options::new(
+                oauth2.token_url.clone(),
+                resolve(&oauth2.client_id)?,
+                resolve(&oauth2.client_secret)?,
+            );
+            options.scope.clone_from(&oauth2.scope);
+            options.refresh_token = refresh_token;
+            options.store = secrets_folder(&file.checkpoint_location());
             Credential::oauth2(origin, options)?
         }
     })
@@ -106,30 +109,4 @@ fn secrets_folder(checkpoint: &str) -> Option<PathBuf> {
     }
     let url = Url::parse(checkpoint).ok().filter(|url| url.scheme() == "file")?;
     Some(url.to_file_path().ok()?.join(SECRETS))
-}
-
-/// What a component may use.
-pub(crate) fn limits(limits: &LimitsConfig) -> Limits {
-    Limits {
-        memory: limits.memory,
-        cpu: limits.cpu,
-        deadline: limits.deadline,
-        batch: limits.batch,
-        response_body: limits.response_body,
-        request_body: limits.request_body,
-        requests_per_second: limits.requests_per_second,
-        requests_in_flight: limits.requests_in_flight,
-        requests_per_batch: limits.requests_per_batch,
-        request_timeout: limits.request_timeout,
-        response_headers: limits.response_headers,
-        response_header_count: limits.response_header_count,
-        handles: limits.handles,
-        log: limits.log,
-        stack: limits.stack,
-        empty_batches: limits.empty_batches,
-        component_size: limits.component_size,
-        compile_time: limits.compile_time,
-        compile_memory: limits.compile_memory,
-        offset: limits.offset,
-    }
 }

@@ -1,5 +1,8 @@
 use std::fmt;
 
+use sandbar_egress::Forked;
+use sandbar_policy::{LimitKey, PolicyError, Remedy};
+
 /// What the host says when it can't use a component, or has to stop it.
 ///
 /// What the component itself answers is a [`sandbar_pipeline::SourceError`] and never one of these.
@@ -48,18 +51,18 @@ pub enum SandboxError {
         call: &'static str,
         /// Which limit, with its value.
         limit: String,
-        /// The key in the pipeline file.
-        key: &'static str,
+        /// The limit.
+        key: LimitKey,
     },
     /// The component asked for something that it is not granted.
-    #[error("component {component} was refused {what}; to allow it, write under [source.grants]: {remedy}")]
+    #[error("component {component} was refused {what}; to allow it, write under [source.grants]: {}", remedy.to_toml())]
     Refused {
         /// Which component.
         component: Label,
         /// What it asked for; URLs without their query.
         what: String,
-        /// The line to write.
-        remedy: String,
+        /// The grant that is missing.
+        remedy: Remedy,
     },
     /// The component asked for something that no grant allows.
     #[error("component {component} was refused {what}: {why}")]
@@ -121,19 +124,11 @@ pub enum SandboxError {
         call: &'static str,
     },
     /// The process is a fork of the one that made the engine.
-    #[error(
-        "this was made by the process {made_in} and can't be used in its fork {here}, which has none of the threads that keep \
-         components within their limits; make a new host in the process that uses it"
-    )]
-    Forked {
-        /// The process that made it.
-        made_in: u32,
-        /// The process that asks.
-        here: u32,
-    },
+    #[error(transparent)]
+    Forked(#[from] Forked),
     /// A grant, limit or credential is not well-formed.
-    #[error("{0}")]
-    Policy(String),
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
 }
 
 /// A component's name in messages: name, version and the beginning of its digest.

@@ -1,21 +1,19 @@
 use std::sync::{Arc, PoisonError};
 
 use arrow_schema::SchemaRef;
+use sandbar_egress::{HttpClient, Network, thread_time};
 use sandbar_pipeline::{
     Batch, Batches, CheckpointLocation, ComponentId, Offset, Partition, ReadLimit, Source, SourceError,
     SourceIdentity, SourceUsage,
 };
+use sandbar_policy::{Credential, Grants, LimitKey, Limits};
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::batch::{decode_rows, decode_schema};
-use crate::capability::LogBudget;
-use crate::connector::{Connector, check_process};
-use crate::cpu::thread_time;
-use crate::http_client::HttpClient;
-use crate::identity::identity;
-use crate::instance::{Surroundings, new_store};
-use crate::v0_1::{Handle, Instance};
-use crate::{Credential, Grants, Limits, Network};
+use crate::abi::Handle;
+use crate::arrow::{decode_rows, decode_schema};
+use crate::capability::{LogBudget, PipelineContext};
+use crate::component::{Connector, check_process, identity};
+use crate::instance::{Instance, sandbox_error};
 
 /// What a source is opened with.
 #[derive(Clone, Debug)]
@@ -41,11 +39,11 @@ pub struct OpenOptions {
 /// Planning and committing share one instance, which is replaced after any failure. Every partition is read
 /// by an instance of its own.
 pub struct SandboxSource {
-    opener: Arc<Opener>,
+    factory: Arc<InstanceFactory>,
     control: Mutex<Option<OpenSource>>,
     schema: SchemaRef,
     identity: SourceIdentity,
-    spent: Spent,
+    spent: UnattributedUsage,
     key: Vec<String>,
     /// The key holds for sequential readings too.
     sequential_key: bool,
@@ -53,7 +51,7 @@ pub struct SandboxSource {
 
 /// What no batch tells of: see [`Source::take_usage`].
 #[derive(Clone, Default)]
-struct Spent(Arc<std::sync::Mutex<SourceUsage>>);
+struct UnattributedUsage(Arc<std::sync::Mutex<SourceUsage>>);
 
 /// The batches of one partition, and the instance that reads them.
 pub struct SandboxBatches {
@@ -62,12 +60,12 @@ pub struct SandboxBatches {
     schema: SchemaRef,
     /// Batches without a row since the last one with rows.
     empty: u32,
-    spent: Spent,
+    spent: UnattributedUsage,
 }
 
-struct Opener {
+struct InstanceFactory {
     connector: Arc<Connector>,
-    surroundings: Surroundings,
+    context: PipelineContext,
     stream: String,
     options: String,
 }
@@ -88,7 +86,7 @@ impl SandboxSource {
         options: OpenOptions,
     ) -> Result<Self, SourceError> {
         check_process(&connector)?;
-        let client = HttpClient::over(
+        let client = HttpClient::new(
             options.network,
             options.grants,
             options.credentials,
@@ -96,9 +94,9 @@ impl SandboxSource {
         );
         let stream = connector.stream_name(&options.stream, &options.options).await;
         let identity = identity(&stream, &options.options, &connector.description().options_schema);
-        let opener = Arc::new(Opener {
+        let factory = Arc::new(InstanceFactory {
             connector,
-            surroundings: Surroundings {
+            context: PipelineContext {
                 pipeline: options.pipeline.into(),
                 client,
                 checkpoint,
@@ -108,16 +106,16 @@ impl SandboxSource {
             stream: options.stream,
             options: options.options.to_string(),
         });
-        let mut open = opener.open().await?;
+        let mut open = factory.open().await?;
         let ipc = open.instance.schema(open.source).await?;
         let schema = decode_schema(ipc)
-            .map_err(|e| SourceError::Host(Box::new(open.instance.guard.contract("schema", e))))?;
+            .map_err(|e| sandbox_error(open.instance.guard.contract_violation("schema", e)))?;
         Ok(Self {
-            opener,
+            factory,
             control: Mutex::new(Some(open)),
             schema,
             identity,
-            spent: Spent::default(),
+            spent: UnattributedUsage::default(),
             key: vec![],
             sequential_key: false,
         })
@@ -144,15 +142,15 @@ impl SandboxSource {
     /// Takes the control instance out of its slot, or makes a new one.
     ///
     /// It is out while it is called, so that a call that is abandoned half way takes the instance with it.
-    async fn take_control(&self) -> Result<Control<'_>, SourceError> {
+    async fn take_control(&self) -> Result<ControlLease<'_>, SourceError> {
         // Before the lock: in a fork nobody may be left to open it.
-        check_process(&self.opener.connector)?;
+        check_process(&self.factory.connector)?;
         let mut slot = self.control.lock().await;
         let open = match slot.take() {
             Some(open) => open,
-            None => self.opener.open().await?,
+            None => self.factory.open().await?,
         };
-        Ok(Control {
+        Ok(ControlLease {
             slot,
             open,
             spent: &self.spent,
@@ -173,20 +171,20 @@ impl SandboxSource {
 impl Drop for SandboxSource {
     /// A fork leaves the connections alone: they are its parent's, and so are the tasks that serve them.
     fn drop(&mut self) {
-        if check_process(&self.opener.connector).is_err() {
-            std::mem::forget(self.opener.clone());
+        if check_process(&self.factory.connector).is_err() {
+            std::mem::forget(self.factory.clone());
             std::mem::forget(self.control.get_mut().take());
         }
     }
 }
 
-struct Control<'a> {
+struct ControlLease<'a> {
     slot: MutexGuard<'a, Option<OpenSource>>,
     open: OpenSource,
-    spent: &'a Spent,
+    spent: &'a UnattributedUsage,
 }
 
-impl Control<'_> {
+impl ControlLease<'_> {
     /// Puts the instance back, unless the host had to stop it.
     fn give_back<T>(mut self, answer: Result<T, SourceError>) -> Result<T, SourceError> {
         self.spent.add(&self.open.instance.take_usage());
@@ -197,7 +195,7 @@ impl Control<'_> {
     }
 }
 
-impl Spent {
+impl UnattributedUsage {
     fn add(&self, usage: &SourceUsage) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).add(usage);
     }
@@ -207,15 +205,14 @@ impl Spent {
     }
 }
 
-impl Opener {
+impl InstanceFactory {
     async fn open(&self) -> Result<OpenSource, SourceError> {
         let connector = &self.connector;
         check_process(connector)?;
         let engine = connector.sandbox.engine();
-        let (store, guard) = new_store(engine, &connector.label, &self.surroundings);
-        let mut instance = Instance::new(&connector.linked, store, guard)
+        let mut instance = Instance::new(engine, &connector.linked, &connector.label, &self.context)
             .await
-            .map_err(|e| SourceError::Host(Box::new(e)))?;
+            .map_err(sandbox_error)?;
         let source = instance.open(&self.stream, &self.options).await?;
         Ok(OpenSource { instance, source })
     }
@@ -225,7 +222,7 @@ impl Source for SandboxSource {
     type Batches = SandboxBatches;
 
     fn component(&self) -> &ComponentId {
-        self.opener.connector.id()
+        self.factory.connector.id()
     }
 
     fn identity(&self) -> SourceIdentity {
@@ -269,13 +266,13 @@ impl Source for SandboxSource {
     }
 
     async fn read(&self, partition: &Partition) -> Result<SandboxBatches, SourceError> {
-        let mut open = self.opener.open().await?;
+        let mut open = self.factory.open().await?;
         let batches = open.instance.read(open.source, partition).await?;
         Ok(self.batches(open, batches))
     }
 
     async fn read_from(&self, start: &Offset, limit: ReadLimit) -> Result<SandboxBatches, SourceError> {
-        let mut open = self.opener.open().await?;
+        let mut open = self.factory.open().await?;
         let batches = open.instance.read_from(open.source, start, limit).await?;
         Ok(self.batches(open, batches))
     }
@@ -287,7 +284,7 @@ impl Source for SandboxSource {
     }
 
     fn take_usage(&self) -> SourceUsage {
-        match check_process(&self.opener.connector) {
+        match check_process(&self.factory.connector) {
             Ok(()) => self.spent.take(),
             Err(_) => SourceUsage::default(),
         }
@@ -305,7 +302,7 @@ impl Batches for SandboxBatches {
         usage.arrow_bytes = ipc.len() as u64;
         let began = thread_time();
         let rows = decode_rows(ipc, &self.schema)
-            .map_err(|e| SourceError::Host(Box::new(instance.guard.contract("next", e))))?;
+            .map_err(|e| sandbox_error(instance.guard.contract_violation("next", e)))?;
         usage.decode = thread_time().saturating_sub(began);
         // Each of them is a call within its limits: only here it shows that they lead nowhere.
         self.empty = match rows.iter().any(|batch| batch.num_rows() > 0) {
@@ -314,8 +311,10 @@ impl Batches for SandboxBatches {
         };
         if self.empty > instance.guard.limits.empty_batches {
             let limit = format!("it gave {} batches in a row that hold nothing", self.empty);
-            let error = instance.guard.over("next", limit, "empty_batches");
-            return Err(SourceError::Host(Box::new(error)));
+            let error = instance
+                .guard
+                .limit_exceeded("next", limit, LimitKey::EmptyBatches);
+            return Err(sandbox_error(error));
         }
         Ok(Some(Batch { rows, end, usage }))
     }

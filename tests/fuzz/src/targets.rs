@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use sandbar_pipeline::Offset;
+use sandbar_policy::HttpGrant;
 use sandbar_runtime::PipelineFile;
-use sandbar_sandbox::HttpGrant;
 
 /// A target.
 pub type Target = fn(&[u8]) -> bool;
@@ -14,8 +14,8 @@ pub type Target = fn(&[u8]) -> bool;
 /// Every target, by the name of its program and of its folder of seeds.
 pub const ALL: [(&str, Target); 7] = [
     ("arrow", sandbar_sandbox::fuzzing::arrow_stream),
-    ("body", sandbar_sandbox::fuzzing::coded_body),
-    ("files_api", sandbar_runtime::fuzzing::files_api_reply),
+    ("body", sandbar_egress::fuzzing::coded_body),
+    ("files_api", sandbar_volumes::fuzzing::files_api_reply),
     ("grant", grant),
     ("offset", offset),
     ("options_schema", options_schema),

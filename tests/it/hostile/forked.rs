@@ -6,12 +6,14 @@ use std::process::Command;
 use std::sync::Arc;
 
 use sandbar_components::HOSTILE;
+use sandbar_egress::{Forked, Network};
 use sandbar_harness::ScriptedApi;
 use sandbar_hostile::{Call, Mode};
 use sandbar_pipeline::{Batches, CheckpointLocation, Partition, ReadLimit, Source, SourceError, Stopper};
+use sandbar_policy::{Grants, Limits};
 use sandbar_runtime::{Host, Offset, OpenPipeline, PipelineFile, RunMode, RuntimeError, Silent};
 use sandbar_sandbox::{
-    Compiler, Connector, Grants, Limits, OpenOptions, Sandbox, SandboxBatches, SandboxError, SandboxSource,
+    Compiler, Connector, OpenOptions, Sandbox, SandboxBatches, SandboxError, SandboxSource,
 };
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
@@ -65,7 +67,7 @@ fn runtime() -> Runtime {
 fn opened(mode: Mode, at: Call) -> OpenOptions {
     let digits = |bytes: &[u8]| hex(bytes).trim_matches('\'').to_owned();
     OpenOptions {
-        network: sandbar_sandbox::Network::default(),
+        network: Network::default(),
         pipeline: "forked".into(),
         stream: String::new(),
         options: json!({
@@ -203,8 +205,8 @@ async fn all_refused(made: &mut Made) -> usize {
     let loaded = Connector::load(&made.sandbox, bytes, "hostile", &compiler, None, &limits).await;
     let of_the_engine = [
         loaded.map(drop),
-        made.sandbox.process().check(),
-        made.connector.process().check(),
+        made.sandbox.process().check().map_err(SandboxError::from),
+        made.connector.process().check().map_err(SandboxError::from),
     ];
     let of_sources = [
         made.connector.discover(&options.options).await.map(drop),
@@ -250,7 +252,7 @@ async fn all_refused(made: &mut Made) -> usize {
 fn assert_forked(error: &SandboxError) {
     let (parent, here) = (std::os::unix::process::parent_id(), std::process::id());
     assert!(
-        matches!(error, SandboxError::Forked { made_in, here: found } if (*made_in, *found) == (parent, here)),
+        matches!(error, SandboxError::Forked(Forked { made_in, here: found }) if (*made_in, *found) == (parent, here)),
         "{error:?}"
     );
 }

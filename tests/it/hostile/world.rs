@@ -209,7 +209,7 @@ fn judge(name: &str, outcome: &Result<RunSummary, RuntimeError>, end: &End) -> S
         }
     );
     let fits = match (end, sandbox) {
-        (End::Limit(key), Some(SandboxError::Limit { key: found, .. })) => key == found,
+        (End::Limit(key), Some(SandboxError::Limit { key: found, .. })) => *key == found.as_str(),
         (End::Refused, Some(SandboxError::Refused { .. })) => true,
         (End::Forbidden, Some(SandboxError::Forbidden { .. })) => true,
         (End::Contract, Some(SandboxError::Contract { .. })) => true,

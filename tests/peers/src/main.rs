@@ -21,8 +21,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use plain::Plain;
+use sandbar_egress::Network;
 use sandbar_pipeline::{Batches, CheckpointLocation, Offset, Source};
-use sandbar_sandbox::{Compiler, Connector, Grants, Limits, Network, OpenOptions, Sandbox, SandboxSource};
+use sandbar_policy::{Grants, Limits};
+use sandbar_sandbox::{Compiler, Connector, OpenOptions, Sandbox, SandboxSource};
 use tokio::runtime::Runtime;
 
 const RUNS: usize = 5;

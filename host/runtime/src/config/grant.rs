@@ -5,7 +5,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 use url::Url;
 
-use sandbar_sandbox::{HttpGrant, METHODS};
+use sandbar_policy::{HttpGrant, METHODS};
 
 use super::section::Section;
 use super::value::{self, Refusal};

@@ -5,10 +5,10 @@
 
 mod error;
 mod grant;
-mod mask;
 mod model;
 mod options;
 mod read;
+mod redact_snippet;
 mod secret;
 mod section;
 mod spans;
@@ -21,14 +21,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use miette::NamedSource;
-use sandbar_sandbox::read_text_file;
+use sandbar_pipeline::read_text_file;
 
 pub use error::{ConfigError, Problem};
 pub use model::{
-    CheckpointConfig, CredentialConfig, CredentialKind, GrantsConfig, HttpGrantConfig, LimitsConfig,
-    OAuth2Config, PipelineConfig, Progress, RetryConfig, SinkConfig, SourceConfig, TlsConfig, TriggerConfig,
+    CheckpointConfig, CredentialConfig, CredentialKind, GrantsConfig, HttpGrantConfig, OAuth2Config,
+    PipelineConfig, Progress, RetryConfig, SinkConfig, SourceConfig, TlsConfig, TriggerConfig,
 };
-pub use sandbar_sandbox::Secret;
+pub use sandbar_policy::Secret;
 pub use secret::{SecretError, SecretRef};
 
 use crate::place::{one_spelling, same_folder};

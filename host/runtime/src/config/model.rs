@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sandbar_policy::Limits;
 use serde_json::{Map, Value};
 
 use super::SecretRef;
@@ -43,7 +44,7 @@ pub struct SourceConfig {
     /// What the host adds to requests on their way out.
     pub credentials: Vec<CredentialConfig>,
     /// How much the component may use.
-    pub limits: LimitsConfig,
+    pub limits: Limits,
     /// Whom the host trusts besides.
     pub tls: TlsConfig,
 }
@@ -125,81 +126,6 @@ pub struct OAuth2Config {
     pub scope: Option<String>,
     /// A refresh token; without one the client's own credentials are the grant.
     pub refresh_token: Option<SecretRef>,
-}
-
-/// The table `[source.limits]`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LimitsConfig {
-    /// Bytes of memory of one instance.
-    pub memory: u64,
-    /// Computing time of one call.
-    pub cpu: Duration,
-    /// Time of one call, waiting included.
-    pub deadline: Duration,
-    /// Bytes of one response, decoded.
-    pub response_body: u64,
-    /// Bytes of the body of one request.
-    pub request_body: u64,
-    /// Bytes of one record batch.
-    pub batch: u64,
-    /// Requests per second over all partitions; nothing means no limit.
-    pub requests_per_second: Option<f64>,
-    /// Partitions that are read at once.
-    pub parallelism: usize,
-    /// Requests in flight at once, over all partitions.
-    pub requests_in_flight: u32,
-    /// Bytes of log messages in one minute; further ones are dropped.
-    pub log: u64,
-    /// Handles that one instance may hold.
-    pub handles: u32,
-    /// Bytes of stack of one instance.
-    pub stack: u64,
-    /// Batches without a row, one after the other.
-    pub empty_batches: u32,
-    /// Bytes of the component.
-    pub component_size: u64,
-    /// Time for compiling the component.
-    pub compile_time: Duration,
-    /// Memory for compiling the component.
-    pub compile_memory: u64,
-    /// Requests for one batch, redirects and retries included.
-    pub requests_per_batch: u64,
-    /// Time of one request, its body included.
-    pub request_timeout: Duration,
-    /// Bytes of the headers of one response.
-    pub response_headers: u64,
-    /// Headers of one response.
-    pub response_header_count: u32,
-    /// Bytes of an offset.
-    pub offset: u64,
-}
-
-impl Default for LimitsConfig {
-    fn default() -> Self {
-        Self {
-            memory: 256 << 20,
-            cpu: Duration::from_secs(10),
-            deadline: Duration::from_secs(60),
-            response_body: 64 << 20,
-            request_body: 16 << 20,
-            batch: 64 << 20,
-            requests_per_second: None,
-            parallelism: 4,
-            requests_in_flight: 32,
-            log: 1 << 20,
-            handles: 256,
-            stack: 512 << 10,
-            empty_batches: 1_000,
-            component_size: 64 << 20,
-            compile_time: Duration::from_secs(120),
-            compile_memory: 4 << 30,
-            requests_per_batch: 10_000,
-            request_timeout: Duration::from_secs(60),
-            response_headers: 64 << 10,
-            response_header_count: 100,
-            offset: 64 << 10,
-        }
-    }
 }
 
 /// The table `[sink]`.

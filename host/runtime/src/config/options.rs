@@ -1,6 +1,6 @@
 //! The options of a source against the schema that its component declares.
 
-mod steps;
+mod validation_cost;
 
 use std::fmt;
 use std::ops::Range;
@@ -31,12 +31,12 @@ impl PipelineFile {
     /// checked in bounded time and memory; it may still take seconds to prepare.
     pub fn check_options(&self, schema: &Value) -> Result<(), ConfigError> {
         let options = Value::Object(self.config.source.options.clone());
-        let Some(steps) = steps::count(schema, &options) else {
+        let Some(steps) = validation_cost::count(schema, &options) else {
             let message = format!(
                 "the component's schema is too expensive to check these options against: that takes more than {} \
                  steps, or goes more than {} schemas deep",
-                steps::MOST,
-                steps::DEEPEST
+                validation_cost::MOST,
+                validation_cost::DEEPEST
             );
             let help = "write fewer or less nested options, or tell the component's author";
             return Err(self.error_at("source.options", &message, Some(help)));

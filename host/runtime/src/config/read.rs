@@ -2,18 +2,19 @@
 
 use std::path::Path;
 
+use sandbar_policy::{LimitKey, Limits};
 use serde_json::{Map, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::Mistake;
 use super::grant;
-use super::mask;
+use super::redact_snippet;
 use super::section::{Mistakes, Section};
 use super::value::{self, Refusal};
 use super::{
-    CheckpointConfig, LimitsConfig, PipelineConfig, Progress, RetryConfig, SinkConfig, SourceConfig, Spans,
-    TlsConfig, TriggerConfig,
+    CheckpointConfig, PipelineConfig, Progress, RetryConfig, SinkConfig, SourceConfig, Spans, TlsConfig,
+    TriggerConfig,
 };
 
 /// What came of a text.
@@ -33,7 +34,7 @@ pub(super) fn read(text: &str, folder: &Path) -> Read {
                 format!("not TOML: {}", error.message()),
             );
             return Read {
-                shown: mask::lines(text),
+                shown: redact_snippet::lines(text),
                 outcome: Err(vec![mistake]),
             };
         }
@@ -46,7 +47,7 @@ pub(super) fn read(text: &str, folder: &Path) -> Read {
         _ => Err(mistakes),
     };
     Read {
-        shown: mask::credentials(text, document.get_ref()),
+        shown: redact_snippet::credentials(text, document.get_ref()),
         outcome,
     }
 }
@@ -123,57 +124,15 @@ fn source(mut section: Section<'_>, folder: &Path, mistakes: &Mistakes) -> Optio
     })
 }
 
-fn limits(mut section: Section<'_>) -> LimitsConfig {
-    let default = LimitsConfig::default();
-    let limits = LimitsConfig {
-        memory: section.read("memory", value::size).unwrap_or(default.memory),
-        cpu: section.read("cpu", value::duration).unwrap_or(default.cpu),
-        deadline: section
-            .read("deadline", value::duration)
-            .unwrap_or(default.deadline),
-        response_body: section
-            .read("response_body", value::size)
-            .unwrap_or(default.response_body),
-        request_body: section
-            .read("request_body", value::size)
-            .unwrap_or(default.request_body),
-        batch: section.read("batch", value::size).unwrap_or(default.batch),
-        requests_per_second: section.read("requests_per_second", value::rate),
-        parallelism: section
-            .read("parallelism", value::count)
-            .unwrap_or(default.parallelism),
-        requests_in_flight: section
-            .read("requests_in_flight", value::count)
-            .unwrap_or(default.requests_in_flight),
-        log: section.read("log", value::size).unwrap_or(default.log),
-        handles: section.read("handles", value::count).unwrap_or(default.handles),
-        stack: section.read("stack", value::stack).unwrap_or(default.stack),
-        empty_batches: section
-            .read("empty_batches", value::count)
-            .unwrap_or(default.empty_batches),
-        component_size: section
-            .read("component_size", value::size)
-            .unwrap_or(default.component_size),
-        compile_time: section
-            .read("compile_time", value::duration)
-            .unwrap_or(default.compile_time),
-        compile_memory: section
-            .read("compile_memory", value::size)
-            .unwrap_or(default.compile_memory),
-        requests_per_batch: section
-            .read("requests_per_batch", value::count)
-            .unwrap_or(default.requests_per_batch),
-        request_timeout: section
-            .read("request_timeout", value::duration)
-            .unwrap_or(default.request_timeout),
-        response_headers: section
-            .read("response_headers", value::size)
-            .unwrap_or(default.response_headers),
-        response_header_count: section
-            .read("response_header_count", value::count)
-            .unwrap_or(default.response_header_count),
-        offset: section.read("offset", value::offset).unwrap_or(default.offset),
-    };
+fn limits(mut section: Section<'_>) -> Limits {
+    let mut limits = Limits::default();
+    for key in LimitKey::ALL {
+        if let Some(value) = section.read(key.as_str(), |value| value::limit(value, *key))
+            && let Err(e) = limits.set(*key, value)
+        {
+            section.refuse_value(key.as_str(), Refusal::new(e.to_string(), "write another value"));
+        }
+    }
     section.finish();
     limits
 }

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use sandbar_sandbox::{Secret, read_file};
+use sandbar_pipeline::read_file;
+use sandbar_policy::Secret;
 
 /// The longest file of a secret. No header takes as much.
 const MAX_BYTES: u64 = 64 << 10;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use sandbar_policy::{LimitKey, LimitKind, LimitValue};
 use toml::de::{DeArray, DeTable, DeValue};
 use url::Url;
 
@@ -118,14 +119,18 @@ pub(super) fn size(value: &DeValue<'_>) -> Result<u64, Refusal> {
     }
 }
 
-/// Bytes of stack. An engine is set up with it.
-pub(super) fn stack(value: &DeValue<'_>) -> Result<u64, Refusal> {
-    size_within(value, 64 << 10..=64 << 20)
-}
-
-/// Bytes of an offset, which the contract bounds too.
-pub(super) fn offset(value: &DeValue<'_>) -> Result<u64, Refusal> {
-    size_within(value, 1..=1 << 20)
+/// A limit, of the kind and within the bounds that its key has.
+pub(super) fn limit(value: &DeValue<'_>, key: LimitKey) -> Result<LimitValue, Refusal> {
+    let bounds = key.bounds();
+    Ok(match key.kind() {
+        LimitKind::Size => LimitValue::Size(size_within(value, bounds)?),
+        LimitKind::Time => LimitValue::Time(duration(value)?),
+        LimitKind::Rate => LimitValue::Rate(rate(value)?),
+        LimitKind::Count => match u32::try_from(*bounds.end()) {
+            Ok(_) => LimitValue::Count(count::<u32>(value)?.into()),
+            Err(_) => LimitValue::Count(count(value)?),
+        },
+    })
 }
 
 fn size_within(value: &DeValue<'_>, bounds: std::ops::RangeInclusive<u64>) -> Result<u64, Refusal> {

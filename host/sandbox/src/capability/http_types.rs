@@ -7,7 +7,7 @@ use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, HostOutgoingReque
 use wasmtime_wasi_http::p2::types::HostOutgoingRequest;
 use wasmtime_wasi_http::{Error, FieldMap, WasiHttpView};
 
-use crate::instance::HostState;
+use super::HostState;
 
 /// The name under which wasmtime-wasi-http links them. A test holds that the functions here are the ones that are called.
 const TYPES: &str = "wasi:http/types@0.2.12";
@@ -23,7 +23,7 @@ type Request = Resource<HostOutgoingRequest>;
 type Set = (Result<(), ()>,);
 
 /// Puts these functions in the place of the ones that are there.
-pub(crate) fn shadow(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+pub(super) fn shadow(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     let mut types = linker.instance(TYPES)?;
     types.func_wrap("[constructor]outgoing-request", new_request)?;
@@ -110,7 +110,7 @@ impl HostState {
         let length = text.map_or(0, str::len);
         if length > most {
             let reason = format!("the {what} of a request has {length} bytes; {most} are allowed");
-            self.http_violation(reason.clone());
+            self.record_http_violation(reason.clone());
             wasmtime::bail!(reason);
         }
         Ok(())

@@ -4,13 +4,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use sandbar_egress::Redactor;
 use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 use tracing::Level;
+use wasmtime::component::Linker;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
-use crate::redact::Redactor;
-use crate::text::printable;
+use super::{Capability, HostState, redacted};
+
+pub(super) const CAPABILITY: Capability = Capability {
+    imports: &[("sandbar:connector/log", "write log messages")],
+    add_to_linker: linked_by_track,
+};
+
+/// The track links what it types.
+fn linked_by_track(_: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    Ok(())
+}
 
 const MAX_MESSAGE: usize = 8 << 10;
 /// What a message costs beside its bytes: short ones fill a log too.
@@ -97,7 +108,7 @@ impl LogCapability {
     }
 
     pub(crate) fn log(&self, level: Level, message: &str) {
-        let message = printable(&self.redactor.redact(message), MAX_MESSAGE);
+        let message = redacted(&self.redactor, message, MAX_MESSAGE);
         let room = self.budget.take(message.len(), Instant::now());
         if room == Room::None {
             return;

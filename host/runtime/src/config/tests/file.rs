@@ -1,6 +1,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use sandbar_policy::Limits;
 use serde_json::json;
 
 use super::super::*;
@@ -20,11 +21,9 @@ fn a_full_file_is_typed() {
     assert_eq!(name, "authorization");
     assert_eq!(
         config.source.limits,
-        LimitsConfig {
-            memory: 512 << 20,
-            requests_per_second: Some(0.5),
-            ..LimitsConfig::default()
-        }
+        Limits::default()
+            .with_memory(512 << 20)
+            .with_requests_per_second(Some(0.5))
     );
     assert_eq!(config.sink.progress, Progress::Checkpoint);
     assert_eq!(

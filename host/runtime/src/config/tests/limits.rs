@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use super::super::LimitsConfig;
 use super::{GOOD, parse};
+use sandbar_policy::{LimitKey, Limits};
 
 #[test]
 fn every_limit_has_a_key() {
@@ -13,32 +13,33 @@ fn every_limit_has_a_key() {
     let some = "memory = \"512MiB\"\nrequests_per_second = 0.5\n";
     assert!(GOOD.contains(some));
     let file = parse(&GOOD.replace(some, all)).unwrap();
-    let expected = LimitsConfig {
-        memory: 1 << 20,
-        cpu: Duration::from_secs(2),
-        deadline: Duration::from_secs(3),
-        response_body: 4 << 20,
-        batch: 5 << 20,
-        requests_per_second: Some(6.0),
-        parallelism: 7,
-        requests_in_flight: 8,
-        log: 9 << 10,
-        handles: 10,
-        stack: 128 << 10,
-        empty_batches: 12,
-        component_size: 13 << 20,
-        compile_time: Duration::from_secs(14),
-        requests_per_batch: 15,
-        request_timeout: Duration::from_secs(16),
-        response_headers: 17 << 10,
-        request_body: 18 << 10,
-        compile_memory: 19 << 20,
-        response_header_count: 20,
-        offset: 21 << 10,
-    };
+    let expected = Limits::default()
+        .with_memory(1 << 20)
+        .with_cpu(Duration::from_secs(2))
+        .with_deadline(Duration::from_secs(3))
+        .with_response_body(4 << 20)
+        .with_batch(5 << 20)
+        .with_requests_per_second(Some(6.0))
+        .with_parallelism(7)
+        .with_requests_in_flight(8)
+        .with_log(9 << 10)
+        .with_handles(10)
+        .with_stack(128 << 10)
+        .with_empty_batches(12)
+        .with_component_size(13 << 20)
+        .with_compile_time(Duration::from_secs(14))
+        .with_requests_per_batch(15)
+        .with_request_timeout(Duration::from_secs(16))
+        .with_response_headers(17 << 10)
+        .with_request_body(18 << 10)
+        .with_compile_memory(19 << 20)
+        .with_response_header_count(20)
+        .with_offset(21 << 10);
     assert_eq!(file.config().source.limits, expected);
-    // What is left out is what the sandbox takes by itself.
     let file = parse(&GOOD.replace(some, "")).unwrap();
-    let limits = crate::source_options::limits(&file.config().source.limits);
-    assert_eq!(limits, sandbar_sandbox::Limits::default());
+    assert_eq!(file.config().source.limits, Limits::default());
+    for key in LimitKey::ALL {
+        assert!(all.contains(&format!("{key} = ")), "{key} is not tried");
+        assert_ne!(expected.get(*key), Limits::default().get(*key), "{key}");
+    }
 }

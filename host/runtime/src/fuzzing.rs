@@ -1,7 +1,0 @@
-//! What fuzzers drive. Not part of the interface.
-
-/// A reply of a workspace's Files API: a page of a folder, or an error. Says whether it is a page, and panics when the
-/// page holds what can't lie in the folder.
-pub fn files_api_reply(body: &[u8]) -> bool {
-    crate::volumes::fuzz_reply(body)
-}

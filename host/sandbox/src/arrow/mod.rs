@@ -1,0 +1,11 @@
+//! Arrow that a component hands over, checked before it is decoded and after.
+
+mod decode;
+mod scan;
+
+pub(crate) use decode::{decode, decode_rows, decode_schema};
+
+/// The most columns, counted with nested ones.
+const MAX_COLUMNS: usize = 4_096;
+/// The deepest nesting.
+const MAX_DEPTH: usize = 16;

@@ -1,0 +1,191 @@
+use std::sync::Arc;
+
+use sandbar_egress::{HttpClient, Network, Process};
+use sandbar_pipeline::{CheckpointLocation, ComponentId, SourceError};
+use sandbar_policy::{Grants, Limits, sanitize};
+use sha2::{Digest, Sha256};
+use wasmtime::component::Linker;
+
+use super::cache::ComponentCache;
+use super::compile::{Compiler, compile};
+use super::description::{Description, StreamInfo};
+use super::engine::Sandbox;
+use super::imports::{Import, check_imports};
+use crate::SandboxError;
+use crate::abi::{self, Linked};
+use crate::capability::{LogBudget, PipelineContext};
+use crate::error::Label;
+use crate::instance::{Instance, sandbox_error};
+
+/// A loaded connector: checked, compiled, linked to the capabilities, and asked what it is.
+///
+/// It holds no state of a pipeline and can serve many.
+pub struct Connector {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) linked: Linked,
+    pub(crate) label: Label,
+    description: Description,
+    id: ComponentId,
+    imports: Vec<Import>,
+    size: usize,
+    limits: Limits,
+}
+
+impl Connector {
+    /// Checks, compiles (or takes from the cache), links and describes a component. `shown` is its name in
+    /// messages: a path, or the name of a built-in. The limits are those of loading,
+    /// and of what it is asked without a pipeline.
+    ///
+    /// # Errors
+    /// The bytes are no component, it imports what no source is given, it does not export the contract, or
+    /// what it says of itself breaks the contract.
+    pub async fn load(
+        sandbox: &Sandbox,
+        bytes: Arc<[u8]>,
+        shown: &str,
+        compiler: &Compiler,
+        cache: Option<&ComponentCache>,
+        limits: &Limits,
+    ) -> Result<Self, SandboxError> {
+        sandbox.process().check()?;
+        let digest = digest(&bytes);
+        let shown = format!("{shown} ({})", short(&digest));
+        let size = bytes.len();
+        let component = compile(sandbox, bytes, &shown, &digest, compiler, cache, limits).await?;
+        let imports = check_imports(sandbox.engine(), &component, &shown)?;
+        let mut linker = Linker::new(sandbox.engine());
+        let linked = Linked::new(&mut linker, &component).map_err(|e| SandboxError::Load {
+            component: shown.clone(),
+            reason: not_of_a_track(&imports, &e),
+        })?;
+        let label = Label(shown);
+        let mut instance = bare_instance(sandbox, &linked, &label, limits).await?;
+        let description = instance.describe().await?;
+        let id = ComponentId {
+            name: description.name.clone(),
+            version: description.version.clone(),
+            digest,
+        };
+        let label = Label(format!("{} {} ({})", id.name, id.version, short(&id.digest)));
+        Ok(Self {
+            sandbox: sandbox.clone(),
+            linked,
+            label,
+            description,
+            id,
+            imports,
+            size,
+            limits: limits.clone(),
+        })
+    }
+
+    /// What it says of itself.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// Name, version and digest.
+    pub fn id(&self) -> &ComponentId {
+        &self.id
+    }
+
+    /// Everything that it imports.
+    pub fn imports(&self) -> &[Import] {
+        &self.imports
+    }
+
+    /// Bytes of the component.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The compatibility track of the contract that it speaks.
+    pub fn track(&self) -> &'static str {
+        self.linked.track()
+    }
+
+    /// The stream that is meant: the named one, or the only one that there is. Empty where that is not known.
+    pub(crate) async fn stream_name(&self, named: &str, options: &serde_json::Value) -> String {
+        if !named.is_empty() {
+            return named.to_owned();
+        }
+        match self.discover(options).await.as_deref() {
+            Ok([only]) => only.name.clone(),
+            _ => String::new(),
+        }
+    }
+
+    /// The process in which it can be used.
+    pub fn process(&self) -> Process {
+        self.sandbox.process()
+    }
+
+    /// The streams that these options give access to, asked without any grant.
+    ///
+    /// # Errors
+    /// What the component answers, or that it wanted the network.
+    pub async fn discover(&self, options: &serde_json::Value) -> Result<Vec<StreamInfo>, SourceError> {
+        check_process(self)?;
+        let mut instance = bare_instance(&self.sandbox, &self.linked, &self.label, &self.limits)
+            .await
+            .map_err(sandbox_error)?;
+        instance.discover(&options.to_string()).await
+    }
+}
+
+/// The digest of a component's bytes, as it is written everywhere: `sha256:` and 64 hexadecimal digits.
+pub fn digest(bytes: &[u8]) -> String {
+    format!("sha256:{:x}", Sha256::digest(bytes))
+}
+
+/// Refuses in a fork of the process that made the connector's engine.
+pub(crate) fn check_process(connector: &Connector) -> Result<(), SourceError> {
+    let checked = connector.process().check();
+    checked.map_err(|e| sandbox_error(e.into()))
+}
+
+fn short(digest: &str) -> &str {
+    digest.get(..19).unwrap_or(digest)
+}
+
+fn not_of_a_track(imports: &[Import], error: &wasmtime::Error) -> String {
+    let reason = sanitize(&error.root_cause().to_string(), 1 << 10);
+    let known = abi::TRACKS.join(", ");
+    let spoken = |version: &str| {
+        abi::TRACKS.iter().any(|track| {
+            let track = track.rsplit_once('@').map_or("", |(_, track)| track);
+            version
+                .strip_prefix(track)
+                .is_some_and(|rest| rest.starts_with('.'))
+        })
+    };
+    let other = imports.iter().find_map(|import| {
+        let (interface, version) = import.name.split_once('@')?;
+        (interface.starts_with(abi::PACKAGE) && !spoken(version)).then_some(version)
+    });
+    match other {
+        Some(version) => format!(
+            "it is made for {}@{version}, and this host speaks the track {known}",
+            abi::PACKAGE
+        ),
+        None => format!("it is no source of the track {known}: {reason}"),
+    }
+}
+
+/// An instance without any grant, for questions that are answered without a request.
+async fn bare_instance(
+    sandbox: &Sandbox,
+    linked: &Linked,
+    label: &Label,
+    limits: &Limits,
+) -> Result<Instance, SandboxError> {
+    let limits = limits.clone();
+    let context = PipelineContext {
+        pipeline: "-".into(),
+        client: HttpClient::new(Network::default(), Grants::default(), vec![], &limits),
+        checkpoint: CheckpointLocation::memory(),
+        log: LogBudget::new(limits.log),
+        limits,
+    };
+    Instance::new(sandbox.engine(), linked, label, &context).await
+}

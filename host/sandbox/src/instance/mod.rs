@@ -1,0 +1,249 @@
+//! One instance of a component, and the one place where everything that it returns is checked.
+
+mod guard;
+
+use std::time::Duration;
+
+use sandbar_pipeline::{Offset, Partition, ReadLimit, SourceError, SourceUsage};
+use sandbar_policy::{LimitKey, Violations};
+use wasmtime::{Engine, Store};
+
+use crate::SandboxError;
+use crate::abi::{Exports, GuestError, Handle, Linked, RawLimit};
+use crate::capability::{HostState, PipelineContext};
+use crate::component::{Description, StreamInfo};
+use crate::error::Label;
+pub(crate) use guard::Guard;
+
+/// An instance with its guard. After an error of the sandbox it is never called again; its store is dropped with
+/// everything in it.
+pub(crate) struct Instance {
+    store: Store<HostState>,
+    exports: Exports,
+    pub(crate) guard: Guard,
+}
+
+/// A value, or the component's own error, or an error of the sandbox.
+type Answer<T> = Result<T, SourceError>;
+
+/// The most streams that are taken.
+const MAX_STREAMS: usize = 10_000;
+
+/// The most parts of one range, and the bytes of all of them together.
+const MAX_PARTITIONS: usize = 100_000;
+const MAX_PARTITION_BYTES: usize = 16 << 20;
+
+/// Awaits a call of the exports under the guard.
+macro_rules! call {
+    ($self:ident, $name:literal, $method:ident($($argument:expr),*)) => {{
+        let Self { store, exports, guard } = $self;
+        store.data().begin_call($name);
+        let returned = guard.run($name, exports.$method(store $(, $argument)*)).await;
+        returned.map_err(sandbox_error)?.map_err(|e| own_error(guard, e))
+    }};
+}
+
+impl Instance {
+    /// Makes an instance of a linked component.
+    pub(crate) async fn new(
+        engine: &Engine,
+        linked: &Linked,
+        label: &Label,
+        context: &PipelineContext,
+    ) -> Result<Self, SandboxError> {
+        let violations = Violations::default();
+        let state = HostState::new(&label.0, context, violations.clone());
+        let mut store = Store::new(engine, state);
+        let guard = Guard::over(&mut store, label, context, violations);
+        let exports = guard.run("instantiation", linked.instantiate(&mut store)).await?;
+        Ok(Self {
+            store,
+            exports,
+            guard,
+        })
+    }
+
+    pub(crate) async fn describe(&mut self) -> Result<Description, SandboxError> {
+        let Self {
+            store,
+            exports,
+            guard,
+        } = self;
+        store.data().begin_call("describe");
+        let raw = guard.run("describe", exports.describe(store)).await?;
+        Description::check(raw.name, raw.version, raw.summary, &raw.options_schema)
+            .map_err(|reason| guard.contract_violation("describe", reason))
+    }
+
+    pub(crate) async fn discover(&mut self, options: &str) -> Answer<Vec<StreamInfo>> {
+        let streams = call!(self, "discover", discover(options))?;
+        if streams.len() > MAX_STREAMS {
+            let reason = format!("it gave {} streams; {MAX_STREAMS} are allowed", streams.len());
+            return Err(self.broken("discover", reason));
+        }
+        let sanitize = |text: String| self.guard.sanitize(&text);
+        Ok(streams
+            .into_iter()
+            .map(|stream| StreamInfo {
+                name: sanitize(stream.name),
+                summary: sanitize(stream.summary),
+                key: stream.key.into_iter().map(sanitize).collect(),
+            })
+            .collect())
+    }
+
+    pub(crate) async fn open(&mut self, stream: &str, options: &str) -> Answer<Handle> {
+        call!(self, "open", open(stream, options))
+    }
+
+    pub(crate) async fn check(&mut self, source: Handle) -> Answer<()> {
+        call!(self, "check", check(source))
+    }
+
+    pub(crate) async fn schema(&mut self, source: Handle) -> Answer<Vec<u8>> {
+        call!(self, "schema", schema(source))
+    }
+
+    pub(crate) async fn initial_offset(&mut self, source: Handle) -> Answer<Offset> {
+        let text = call!(self, "initial-offset", initial_offset(source))?;
+        self.offset("initial-offset", &text)
+    }
+
+    pub(crate) async fn latest_offset(
+        &mut self,
+        source: Handle,
+        start: &Offset,
+        up_to: Option<&Offset>,
+        limit: ReadLimit,
+    ) -> Answer<Option<Offset>> {
+        let (start, up_to) = (start.to_string(), up_to.map(ToString::to_string));
+        let (up_to, limit) = (up_to.as_deref(), raw(limit));
+        let text = call!(self, "latest-offset", latest_offset(source, &start, up_to, limit))?;
+        text.map(|text| self.offset("latest-offset", &text)).transpose()
+    }
+
+    pub(crate) async fn partitions(
+        &mut self,
+        source: Handle,
+        start: &Offset,
+        end: &Offset,
+    ) -> Answer<Vec<Partition>> {
+        let (start, end) = (start.to_string(), end.to_string());
+        let texts = call!(self, "partitions", partitions(source, &start, &end))?;
+        // Checked before they are parsed: a value takes many times the room of its text.
+        let bytes = texts.iter().map(String::len).sum::<usize>();
+        if texts.len() > MAX_PARTITIONS || bytes > MAX_PARTITION_BYTES {
+            let reason = format!(
+                "it gave {} partitions of {bytes} bytes; {MAX_PARTITIONS} of {MAX_PARTITION_BYTES} bytes together are allowed",
+                texts.len()
+            );
+            return Err(self.broken("partitions", reason));
+        }
+        texts
+            .iter()
+            .map(|text| Partition::parse(text).map_err(|e| self.broken("partitions", e)))
+            .collect()
+    }
+
+    pub(crate) async fn read(&mut self, source: Handle, partition: &Partition) -> Answer<Handle> {
+        let partition = partition.to_string();
+        call!(self, "read", read(source, &partition))
+    }
+
+    pub(crate) async fn read_from(
+        &mut self,
+        source: Handle,
+        start: &Offset,
+        limit: ReadLimit,
+    ) -> Answer<Handle> {
+        let (start, limit) = (start.to_string(), raw(limit));
+        call!(self, "read-from", read_from(source, &start, limit))
+    }
+
+    /// The IPC bytes of the next batch, and the offset that it reaches.
+    pub(crate) async fn next(&mut self, batches: Handle) -> Answer<Option<(Vec<u8>, Option<Offset>)>> {
+        let Some(batch) = call!(self, "next", next(batches))? else {
+            return Ok(None);
+        };
+        let end = batch.end.map(|text| self.offset("next", &text)).transpose()?;
+        Ok(Some((batch.rows, end)))
+    }
+
+    /// Lets the component save its progress note. At no other time may it do so.
+    pub(crate) async fn commit(&mut self, source: Handle, end: &Offset) -> Answer<()> {
+        let end = end.to_string();
+        self.store.data_mut().progress_note.set_in_commit(true);
+        let answer = self.commit_allowed(source, &end).await;
+        self.store.data_mut().progress_note.set_in_commit(false);
+        answer
+    }
+
+    async fn commit_allowed(&mut self, source: Handle, end: &str) -> Answer<()> {
+        call!(self, "commit", commit(source, end))
+    }
+
+    /// What the instance used since the last call of this function. `decode` and `arrow_bytes` are left to the caller.
+    pub(crate) fn take_usage(&self) -> SourceUsage {
+        let state = self.store.data();
+        let (requests, response_bytes) = state.take_http_usage();
+        SourceUsage {
+            guest: self.guard.take_cpu(),
+            decode: Duration::ZERO,
+            arrow_bytes: 0,
+            response_bytes,
+            requests,
+            peak_memory: state.peak_memory(),
+        }
+    }
+
+    fn offset(&self, call: &'static str, text: &str) -> Answer<Offset> {
+        if self.guard.finds_secret(text) {
+            return Err(self.broken(call, "its offset holds a credential"));
+        }
+        let max = self.guard.limits.offset;
+        if text.len() as u64 > max {
+            let limit = format!("it gave an offset of {} bytes and may give {max}", text.len());
+            return Err(sandbox_error(self.guard.limit_exceeded(
+                call,
+                limit,
+                LimitKey::Offset,
+            )));
+        }
+        Offset::parse(text).map_err(|e| self.broken(call, e))
+    }
+
+    fn broken(&self, call: &'static str, reason: impl Into<String>) -> SourceError {
+        sandbox_error(self.guard.contract_violation(call, reason))
+    }
+}
+
+/// The error of the sandbox, as a source's.
+pub(crate) fn sandbox_error(error: SandboxError) -> SourceError {
+    SourceError::Host(Box::new(error))
+}
+
+/// The component's own error, with its text made fit to be shown.
+fn own_error(guard: &Guard, error: GuestError) -> SourceError {
+    let sanitize = |text: String| guard.sanitize(&text);
+    match error {
+        GuestError::InvalidOptions(text) => SourceError::InvalidOptions(sanitize(text)),
+        GuestError::Unauthorized(text) => SourceError::Unauthorized(sanitize(text)),
+        GuestError::Unavailable {
+            message,
+            retry_after_ms,
+        } => SourceError::Unavailable {
+            message: sanitize(message),
+            retry_after: retry_after_ms.map(Duration::from_millis),
+        },
+        GuestError::Malformed(text) => SourceError::Malformed(sanitize(text)),
+        GuestError::OffsetLost(text) => SourceError::OffsetLost(sanitize(text)),
+        GuestError::Internal(text) => SourceError::Internal(sanitize(text)),
+    }
+}
+
+fn raw(limit: ReadLimit) -> RawLimit {
+    RawLimit {
+        max_rows: limit.max_rows,
+        max_bytes: limit.max_bytes,
+    }
+}
