@@ -218,7 +218,7 @@ impl GuestBody {
             return Ok(data);
         };
         let (length, text) = (data.len(), charset.decode(data, false));
-        let text = text.map_err(|why| HttpError::ContentCoding(why))?;
+        let text = text.map_err(HttpError::ContentCoding)?;
         self.count(text.len().saturating_sub(length) as u64)?;
         Ok(text)
     }
@@ -231,7 +231,7 @@ impl GuestBody {
         let text = match self.charset.take() {
             Some(mut charset) => charset
                 .decode(Bytes::new(), true)
-                .map_err(|why| HttpError::ContentCoding(why))?,
+                .map_err(HttpError::ContentCoding)?,
             None => Bytes::new(),
         };
         self.count(text.len() as u64)?;

@@ -77,7 +77,7 @@ impl Exports {
         let opened = self
             .connector()
             .source()
-            .call_open(store, &stream.to_owned(), &options.to_owned())
+            .call_open(store, stream, &options.to_owned())
             .await?;
         Ok(opened.map_err(GuestError::from))
     }
