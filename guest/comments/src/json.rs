@@ -5,7 +5,7 @@ use std::fmt;
 use arrow_array::builder::{Int32Builder, StringBuilder};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::rows::{Columns, Place};
+use crate::columns::{Columns, Place};
 
 /// A page, appended to columns.
 pub(crate) struct PageSeed<'a> {

@@ -8,6 +8,7 @@
 //! offset tells where to go on.
 
 mod api;
+mod columns;
 mod json;
 mod offset;
 mod options;
@@ -85,7 +86,7 @@ impl Connector for Comments {
     }
 
     fn schema(&self) -> SchemaRef {
-        rows::schema()
+        columns::schema()
     }
 }
 

@@ -2,20 +2,9 @@
 
 use std::cell::Cell;
 
-/// What `wit-bindgen` makes of the contract.
-#[allow(missing_docs, unsafe_code, clippy::all)]
-pub(crate) mod generated {
-    wit_bindgen::generate!({
-        path: "../../wit/v0.1",
-        world: "source",
-        pub_export_macro: true,
-        export_macro_name: "export_source",
-    });
-}
-
-use generated::exports::sandbar::connector::connector as wit;
-use generated::sandbar::connector::checkpoint;
-use generated::sandbar::connector::types::Error;
+use crate::bindings::generated::exports::sandbar::connector::connector as wit;
+use crate::bindings::generated::sandbar::connector::checkpoint;
+use crate::bindings::generated::sandbar::connector::types::Error;
 
 use crate::harm::harm;
 use crate::modes::{Call, Described, MARK, Mode, Options, ROOM};
@@ -72,8 +61,20 @@ impl Opened {
 
 fn at(options: &Options, call: Call) -> Result<(), Error> {
     match options.at == call {
-        true => harm(options.mode, Some(options)),
+        true => misbehave(options.mode, Some(options)),
         false => Ok(()),
+    }
+}
+
+fn misbehave(mode: Mode, options: Option<&Options>) -> Result<(), Error> {
+    match mode {
+        Mode::OwnHandles => {
+            let mut kept = vec![];
+            loop {
+                kept.push(wit::Source::new(Opened::of(options)));
+            }
+        }
+        mode => harm(mode, options),
     }
 }
 
@@ -86,7 +87,7 @@ impl wit::Guest for Hostile {
         let text = String::from_utf8_lossy(&says[MARK.len()..]);
         let said: Described = serde_json::from_str(text.trim()).unwrap_or_default();
         if let Some(mode) = said.mode {
-            let _ = harm(mode, None);
+            let _ = misbehave(mode, None);
         }
         wit::Description {
             name: said.name.unwrap_or_else(|| "hostile".to_owned()),
@@ -238,5 +239,5 @@ fn bytes(digits: &str) -> Result<Vec<u8>, Error> {
 
 #[allow(unsafe_code)]
 const _: () = {
-    generated::export_source!(Hostile with_types_in generated);
+    crate::bindings::generated::export_source!(Hostile with_types_in crate::bindings::generated);
 };

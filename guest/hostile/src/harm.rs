@@ -5,10 +5,8 @@ use std::hint::black_box;
 use wasip2::clocks::{monotonic_clock, wall_clock};
 use wasip2::http::types::Fields;
 
-use crate::component::Opened;
-use crate::component::generated::exports::sandbar::connector::connector::Source;
-use crate::component::generated::sandbar::connector::log;
-use crate::component::generated::sandbar::connector::types::{Error, Unavailable};
+use crate::bindings::generated::sandbar::connector::log;
+use crate::bindings::generated::sandbar::connector::types::{Error, Unavailable};
 use crate::{Mode, Options, request};
 
 const HOUR: u64 = 3_600_000_000_000;
@@ -66,12 +64,6 @@ pub(crate) fn harm(mode: Mode, options: Option<&Options>) -> Result<(), Error> {
             let mut kept = vec![];
             loop {
                 kept.push(Fields::new());
-            }
-        }
-        Mode::OwnHandles => {
-            let mut kept = vec![];
-            loop {
-                kept.push(Source::new(Opened::of(options)));
             }
         }
         Mode::Random => {

@@ -30,7 +30,21 @@ pub fn save<T: Serialize>(progress: &T) -> Result<()> {
 }
 
 #[cfg(target_family = "wasm")]
-use crate::bindings::{load_note as load_text, save_note as save_text};
+use in_host::{load_text, save_text};
+
+#[cfg(target_family = "wasm")]
+mod in_host {
+    use crate::Result;
+    use crate::bindings::generated::sandbar::connector::checkpoint;
+
+    pub(super) fn load_text() -> Result<Option<String>> {
+        Ok(checkpoint::load()?)
+    }
+
+    pub(super) fn save_text(note: &str) -> Result<()> {
+        Ok(checkpoint::save(note)?)
+    }
+}
 
 #[cfg(not(target_family = "wasm"))]
 use native::{load_text, save_text};

@@ -98,6 +98,8 @@ mod bindings;
 pub mod checkpoint;
 mod connector;
 mod error;
+#[cfg(target_family = "wasm")]
+mod exports;
 pub mod http;
 mod json;
 pub mod log;
@@ -155,5 +157,6 @@ macro_rules! __export_kind {
 #[doc(hidden)]
 #[cfg(target_family = "wasm")]
 pub mod __private {
-    pub use crate::bindings::{Exported, generated};
+    pub use crate::bindings::generated;
+    pub use crate::exports::Exported;
 }

@@ -48,7 +48,21 @@ pub fn error(message: impl Display) {
 /// Logs one message.
 pub fn log(level: Level, message: impl Display) {
     #[cfg(target_family = "wasm")]
-    crate::bindings::log(level, &message.to_string());
+    log_in_host(level, &message.to_string());
     #[cfg(not(target_family = "wasm"))]
     eprintln!("{level:?}: {message}");
+}
+
+#[cfg(target_family = "wasm")]
+fn log_in_host(level: Level, message: &str) {
+    use crate::bindings::generated::sandbar::connector::log;
+
+    let level = match level {
+        Level::Trace => log::Level::Trace,
+        Level::Debug => log::Level::Debug,
+        Level::Info => log::Level::Info,
+        Level::Warn => log::Level::Warn,
+        Level::Error => log::Level::Error,
+    };
+    log::log(level, message);
 }
