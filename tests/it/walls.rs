@@ -5,7 +5,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use crate::support::repository;
+use crate::support::{files_below, repository};
 
 /// A package of this workspace.
 struct Package {
@@ -177,6 +177,72 @@ fn guests_know_nothing_of_hosts_and_arrows_point_downward() {
     assert!(
         arrows >= 5,
         "{arrows} dependencies between packages of the workspace"
+    );
+}
+
+/// Where the host's code may ask for the time or wait in another way than through `Clock`, and why. Everything that decides
+/// which rows are read, what is stored and when is tried again goes through `Clock`, so that tests can set it.
+const OTHER_CLOCKS: [(&str, &str); 8] = [
+    ("host/pipeline/src/clock.rs", "it is the clock"),
+    (
+        "host/egress/src/",
+        "deadlines on the network, on the timer of the runtime that polls it",
+    ),
+    ("host/egress/src/cpu.rs", "processor time"),
+    (
+        "host/sandbox/src/component/compile.rs",
+        "the deadline of a compiler",
+    ),
+    (
+        "host/sandbox/src/component/engine.rs",
+        "the thread that interrupts components",
+    ),
+    ("host/sandbox/src/instance/guard.rs", "the deadline of a call"),
+    ("host/runtime/src/", "the deadline of a check of options"),
+    (
+        "host/cli/src/demo_api/",
+        "the demo's API is another program's part",
+    ),
+];
+
+#[test]
+fn time_that_decides_anything_enters_through_the_clock() {
+    let marks = [
+        "tokio::time",
+        "rustix::time",
+        "Instant::now",
+        "SystemTime::now",
+        "Utc::now",
+        "thread::sleep",
+    ];
+    let mut found = BTreeSet::new();
+    for path in files_below(&repository().join("host")) {
+        let name = path
+            .strip_prefix(repository())
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let is_test = name.contains("/tests") || name.ends_with("_tests.rs");
+        if is_test || path.extension() != Some("rs".as_ref()) {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        if marks.iter().any(|mark| code.contains(mark)) {
+            let known = OTHER_CLOCKS.iter().filter(|(place, _)| name.starts_with(place));
+            let known: Vec<_> = known.map(|(place, _)| *place).collect();
+            assert!(
+                !known.is_empty(),
+                "{name} has a clock of its own: take the time from `Clock`"
+            );
+            found.extend(known);
+        }
+    }
+    assert_eq!(
+        found.len(),
+        OTHER_CLOCKS.len(),
+        "a place of this list needs no clock: {found:?}"
     );
 }
 

@@ -17,15 +17,13 @@ const SECRETS: &str = "secrets";
 pub(crate) fn open_options(file: &PipelineFile) -> Result<OpenOptions, RuntimeError> {
     let config = file.config();
     let source = &config.source;
-    Ok(OpenOptions {
-        pipeline: config.name.clone(),
-        stream: source.stream.clone().unwrap_or_default(),
-        options: source.options.clone().into(),
-        grants: grants(source)?,
-        credentials: credentials(file, source)?,
-        limits: source.limits.clone(),
-        network: network(file, source)?,
-    })
+    let options = OpenOptions::new(config.name.clone(), source.options.clone().into())
+        .with_stream(source.stream.clone().unwrap_or_default())
+        .with_grants(grants(source)?)
+        .with_credentials(credentials(file, source)?)
+        .with_limits(source.limits.clone())
+        .with_network(network(file, source)?);
+    Ok(options)
 }
 
 fn network(file: &PipelineFile, source: &SourceConfig) -> Result<Network, RuntimeError> {

@@ -3,8 +3,8 @@ use std::sync::{Arc, PoisonError};
 use arrow_schema::SchemaRef;
 use sandbar_egress::{HttpClient, Network, thread_time};
 use sandbar_pipeline::{
-    Batch, Batches, CheckpointLocation, ComponentId, Offset, Partition, ReadLimit, Source, SourceError,
-    SourceIdentity, SourceUsage,
+    Batch, Batches, CheckpointLocation, Clock, ComponentId, Offset, Partition, ReadLimit, Source,
+    SourceError, SourceIdentity, SourceUsage, SystemClock,
 };
 use sandbar_policy::{Credential, Grants, LimitKey, Limits};
 use tokio::sync::{Mutex, MutexGuard};
@@ -16,7 +16,10 @@ use crate::component::{Connector, check_process, identity};
 use crate::instance::{Instance, sandbox_error};
 
 /// What a source is opened with.
-#[derive(Clone, Debug)]
+///
+/// By default nothing is granted, no credential is added, and the limits are the usual ones.
+#[derive(Clone)]
+#[non_exhaustive]
 pub struct OpenOptions {
     /// The pipeline's name, for the log.
     pub pipeline: String,
@@ -32,6 +35,66 @@ pub struct OpenOptions {
     pub limits: Limits,
     /// How its requests leave this machine.
     pub network: Network,
+    /// The time that it sees.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl OpenOptions {
+    /// The options of a component, for a pipeline of this name.
+    pub fn new(pipeline: impl Into<String>, options: serde_json::Value) -> Self {
+        Self {
+            pipeline: pipeline.into(),
+            stream: String::new(),
+            options,
+            grants: Grants::default(),
+            credentials: vec![],
+            limits: Limits::default(),
+            network: Network::default(),
+            clock: Arc::new(SystemClock::default()),
+        }
+    }
+
+    /// Reads this stream.
+    #[must_use]
+    pub fn with_stream(mut self, stream: impl Into<String>) -> Self {
+        self.stream = stream.into();
+        self
+    }
+
+    /// Grants what it may reach.
+    #[must_use]
+    pub fn with_grants(mut self, grants: Grants) -> Self {
+        self.grants = grants;
+        self
+    }
+
+    /// Adds credentials to its requests.
+    #[must_use]
+    pub fn with_credentials(mut self, credentials: Vec<Credential>) -> Self {
+        self.credentials = credentials;
+        self
+    }
+
+    /// Limits what it may use.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sends its requests by these ways.
+    #[must_use]
+    pub fn with_network(mut self, network: Network) -> Self {
+        self.network = network;
+        self
+    }
+
+    /// Shows it this time.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
 }
 
 /// One stream of a connector, opened for one pipeline: the sandbox's side of [`Source`].
@@ -100,7 +163,8 @@ impl SandboxSource {
                 pipeline: options.pipeline.into(),
                 client,
                 checkpoint,
-                log: LogBudget::new(options.limits.log),
+                log: LogBudget::new(options.limits.log, options.clock.clone()),
+                clock: options.clock,
                 limits: options.limits,
             },
             stream: options.stream,

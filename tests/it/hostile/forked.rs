@@ -6,11 +6,11 @@ use std::process::Command;
 use std::sync::Arc;
 
 use sandbar_components::HOSTILE;
-use sandbar_egress::{Forked, Network};
+use sandbar_egress::Forked;
 use sandbar_harness::ScriptedApi;
 use sandbar_hostile::{Call, Mode};
 use sandbar_pipeline::{Batches, CheckpointLocation, Partition, ReadLimit, Source, SourceError, Stopper};
-use sandbar_policy::{Grants, Limits};
+use sandbar_policy::Limits;
 use sandbar_runtime::{Host, Offset, OpenPipeline, PipelineFile, RunMode, RuntimeError, Silent};
 use sandbar_sandbox::{
     Compiler, Connector, OpenOptions, Sandbox, SandboxBatches, SandboxError, SandboxSource,
@@ -66,20 +66,13 @@ fn runtime() -> Runtime {
 
 fn opened(mode: Mode, at: Call) -> OpenOptions {
     let digits = |bytes: &[u8]| hex(bytes).trim_matches('\'').to_owned();
-    OpenOptions {
-        network: Network::default(),
-        pipeline: "forked".into(),
-        stream: String::new(),
-        options: json!({
-            "mode": mode,
-            "at": at,
-            "schema": digits(&ipc::schema(&ipc::rows().schema())),
-            "rows": [digits(&ipc::stream(&ipc::rows()))],
-        }),
-        grants: Grants::default(),
-        credentials: vec![],
-        limits: Limits::default(),
-    }
+    let options = json!({
+        "mode": mode,
+        "at": at,
+        "schema": digits(&ipc::schema(&ipc::rows().schema())),
+        "rows": [digits(&ipc::stream(&ipc::rows()))],
+    });
+    OpenOptions::new("forked", options)
 }
 
 fn forks() {

@@ -21,7 +21,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use plain::Plain;
-use sandbar_egress::Network;
 use sandbar_pipeline::{Batches, CheckpointLocation, Offset, Source};
 use sandbar_policy::{Grants, Limits};
 use sandbar_sandbox::{Compiler, Connector, OpenOptions, Sandbox, SandboxSource};
@@ -88,15 +87,9 @@ impl<'a> Case<'a> {
                 &limits,
             )
             .await;
-            let open = OpenOptions {
-                pipeline: "bench".into(),
-                stream: String::new(),
-                options: options.clone(),
-                grants,
-                credentials: vec![],
-                limits,
-                network: Network::default(),
-            };
+            let open = OpenOptions::new("bench", options.clone())
+                .with_grants(grants)
+                .with_limits(limits);
             let connector = Arc::new(connector.unwrap());
             SandboxSource::open(connector, CheckpointLocation::memory(), open)
                 .await

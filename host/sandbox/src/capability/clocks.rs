@@ -1,8 +1,9 @@
 //! Clocks, in steps of a millisecond.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
-use tokio::time::Instant;
+use sandbar_pipeline::Clock;
 use wasmtime::component::Linker;
 use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView};
 use wasmtime_wasi::p2::bindings::clocks;
@@ -22,10 +23,10 @@ pub(super) const CAPABILITY: Capability = Capability {
 /// the machine takes for single steps, and so what others do beside it.
 const STEP: Duration = Duration::from_millis(1);
 
-pub(super) fn make_coarse(builder: &mut WasiCtxBuilder) {
+pub(super) fn make_coarse(builder: &mut WasiCtxBuilder, clock: &Arc<dyn Clock>) {
     builder
-        .wall_clock(CoarseWallClock)
-        .monotonic_clock(CoarseMonotonicClock::new());
+        .wall_clock(CoarseWallClock(clock.clone()))
+        .monotonic_clock(CoarseMonotonicClock::new(clock.clone()));
 }
 
 fn add_to_linker(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
@@ -34,14 +35,18 @@ fn add_to_linker(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
 }
 
 /// The time of day, in steps.
-struct CoarseWallClock;
+struct CoarseWallClock(Arc<dyn Clock>);
 
 /// Time since the instance began, in steps.
-struct CoarseMonotonicClock(Instant);
+struct CoarseMonotonicClock {
+    clock: Arc<dyn Clock>,
+    began: Duration,
+}
 
 impl CoarseMonotonicClock {
-    fn new() -> Self {
-        Self(Instant::now())
+    fn new(clock: Arc<dyn Clock>) -> Self {
+        let began = clock.elapsed();
+        Self { clock, began }
     }
 }
 
@@ -51,9 +56,7 @@ impl HostWallClock for CoarseWallClock {
     }
 
     fn now(&self) -> Duration {
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-        let seconds = Duration::from_secs(u64::try_from(now.tv_sec).unwrap_or_default());
-        steps(seconds + Duration::from_nanos(u64::try_from(now.tv_nsec).unwrap_or_default()))
+        steps(self.0.now().duration_since(UNIX_EPOCH).unwrap_or_default())
     }
 }
 
@@ -63,7 +66,7 @@ impl HostMonotonicClock for CoarseMonotonicClock {
     }
 
     fn now(&self) -> u64 {
-        nanos(steps(self.0.elapsed()))
+        nanos(steps(self.clock.elapsed().saturating_sub(self.began)))
     }
 }
 
@@ -77,18 +80,21 @@ fn nanos(time: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use sandbar_pipeline::SystemClock;
+
     use super::*;
 
     #[test]
     fn clocks_go_in_steps_of_a_millisecond() {
-        let wall = CoarseWallClock.now();
+        let system: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let wall = CoarseWallClock(system.clone()).now();
         assert_eq!(wall.subsec_nanos() % 1_000_000, 0);
         assert!(
             wall > Duration::from_secs(1_700_000_000),
             "{wall:?} is the time of day"
         );
         assert_eq!(steps(Duration::from_nanos(5_999_999)), Duration::from_millis(5));
-        let clock = CoarseMonotonicClock::new();
+        let clock = CoarseMonotonicClock::new(system);
         let (before, after) = (clock.now(), clock.now());
         assert!(before <= after && before % 1_000_000 == 0);
     }

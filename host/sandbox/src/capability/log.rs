@@ -5,8 +5,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use sandbar_egress::Redactor;
+use sandbar_pipeline::Clock;
 use tokio::io::AsyncWrite;
-use tokio::time::Instant;
 use tracing::Level;
 use wasmtime::component::Linker;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
@@ -30,15 +30,15 @@ const PERIOD: Duration = Duration::from_secs(60);
 
 /// How much the instances of one pipeline may still log. Were it counted for each instance, a source with many
 /// partitions could log without end.
-#[derive(Debug)]
 pub(crate) struct LogBudget {
-    most: u64,
+    max: u64,
+    clock: Arc<dyn Clock>,
     period: Mutex<Period>,
 }
 
 #[derive(Debug)]
 struct Period {
-    began: Instant,
+    began: Duration,
     left: u64,
 }
 
@@ -52,24 +52,25 @@ enum Room {
 }
 
 impl LogBudget {
-    /// Room for so many bytes in every minute.
-    pub(crate) fn new(most: u64) -> Arc<Self> {
+    /// A budget of `max` bytes in each minute.
+    pub(crate) fn new(max: u64, clock: Arc<dyn Clock>) -> Arc<Self> {
         let period = Period {
-            began: Instant::now(),
-            left: most,
+            began: clock.elapsed(),
+            left: max,
         };
         Arc::new(Self {
-            most,
+            max,
+            clock,
             period: Mutex::new(period),
         })
     }
 
-    fn take(&self, bytes: usize, now: Instant) -> Room {
+    fn take(&self, bytes: usize, now: Duration) -> Room {
         let mut period = self.period.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.saturating_duration_since(period.began) >= PERIOD {
+        if now.saturating_sub(period.began) >= PERIOD {
             *period = Period {
                 began: now,
-                left: self.most,
+                left: self.max,
             };
         }
         let before = period.left;
@@ -109,7 +110,7 @@ impl LogCapability {
 
     pub(crate) fn log(&self, level: Level, message: &str) {
         let message = redacted(&self.redactor, message, MAX_MESSAGE);
-        let room = self.budget.take(message.len(), Instant::now());
+        let room = self.budget.take(message.len(), self.budget.clock.elapsed());
         if room == Room::None {
             return;
         }
@@ -125,7 +126,7 @@ impl LogCapability {
             tracing::warn!(
                 target: "sandbar::component", pipeline, component,
                 "further messages are dropped: more than {} bytes in a minute; raise `log` under [source.limits] if that is too little",
-                self.budget.most
+                self.budget.max
             );
         }
     }
@@ -206,12 +207,14 @@ impl Drop for LineWriter {
 
 #[cfg(test)]
 mod tests {
+    use sandbar_pipeline::SystemClock;
+
     use super::*;
 
     #[test]
     fn a_pipeline_has_room_for_so_much_in_a_minute_whatever_its_instances() {
-        let budget = LogBudget::new(1_000);
-        let now = Instant::now();
+        let budget = LogBudget::new(1_000, Arc::new(SystemClock::default()));
+        let now = budget.clock.elapsed();
         let said: Vec<_> = (0..12).map(|_| budget.take(100, now)).collect();
         assert_eq!(said.iter().filter(|room| **room == Room::Enough).count(), 7);
         assert_eq!(said.iter().filter(|room| **room == Room::Last).count(), 1);

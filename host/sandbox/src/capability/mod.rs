@@ -18,7 +18,7 @@ mod random;
 use std::sync::Arc;
 
 use sandbar_egress::{HttpClient, HttpSession, Redactor};
-use sandbar_pipeline::CheckpointLocation;
+use sandbar_pipeline::{CheckpointLocation, Clock};
 use sandbar_policy::{Limits, Violation, Violations};
 use tracing::Level;
 use wasmtime::ResourceLimiter;
@@ -66,6 +66,7 @@ pub(crate) struct PipelineContext {
     pub(crate) checkpoint: CheckpointLocation,
     pub(crate) limits: Limits,
     pub(crate) log: Arc<LogBudget>,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 /// The host's side of one instance: everything that its imports can touch.
@@ -91,7 +92,7 @@ impl HostState {
         );
         let mut wasi = WasiCtxBuilder::new();
         random::bound(&mut wasi);
-        clocks::make_coarse(&mut wasi);
+        clocks::make_coarse(&mut wasi, &context.clock);
         wasi.stdout(log.lines(Level::INFO)).stderr(log.lines(Level::WARN));
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles as usize);

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use sandbar_egress::{HttpClient, Network, Process};
-use sandbar_pipeline::{CheckpointLocation, ComponentId, SourceError};
+use sandbar_pipeline::{CheckpointLocation, Clock, ComponentId, SourceError, SystemClock};
 use sandbar_policy::{Grants, Limits, sanitize};
 use sha2::{Digest, Sha256};
 use wasmtime::component::Linker;
@@ -180,11 +180,13 @@ async fn bare_instance(
     limits: &Limits,
 ) -> Result<Instance, SandboxError> {
     let limits = limits.clone();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let context = PipelineContext {
         pipeline: "-".into(),
         client: HttpClient::new(Network::default(), Grants::default(), vec![], &limits),
         checkpoint: CheckpointLocation::memory(),
-        log: LogBudget::new(limits.log),
+        log: LogBudget::new(limits.log, clock.clone()),
+        clock,
         limits,
     };
     Instance::new(sandbox.engine(), linked, label, &context).await
