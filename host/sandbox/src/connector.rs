@@ -157,12 +157,12 @@ impl Connector {
         check_process(self)?;
         let mut instance = bare_instance(&self.sandbox, &self.linked, &self.label, &self.limits)
             .await
-            .map_err(|e| SourceError::Host(Box::new(e)))?;
+            .map_err(|e| SourceError::Sandbox(Box::new(e)))?;
         let streams = instance.discover(&options.to_string()).await?;
         if streams.len() > MAX_STREAMS {
             let reason = format!("it gave {} streams; {MAX_STREAMS} are allowed", streams.len());
             let error = instance.guard.contract("discover", reason);
-            return Err(SourceError::Host(Box::new(error)));
+            return Err(SourceError::Sandbox(Box::new(error)));
         }
         Ok(streams)
     }
@@ -205,7 +205,7 @@ pub fn digest(bytes: &[u8]) -> String {
 /// Refuses in a fork of the process that made the connector's engine.
 pub(crate) fn check_process(connector: &Connector) -> Result<(), SourceError> {
     let checked = connector.process().check();
-    checked.map_err(|e| SourceError::Host(Box::new(e)))
+    checked.map_err(|e| SourceError::Sandbox(Box::new(e)))
 }
 
 fn short(digest: &str) -> &str {

@@ -111,7 +111,7 @@ impl SandboxSource {
         let mut open = opener.open().await?;
         let ipc = open.instance.schema(open.source).await?;
         let schema = decode_schema(ipc)
-            .map_err(|e| SourceError::Host(Box::new(open.instance.guard.contract("schema", e))))?;
+            .map_err(|e| SourceError::Sandbox(Box::new(open.instance.guard.contract("schema", e))))?;
         Ok(Self {
             opener,
             control: Mutex::new(Some(open)),
@@ -190,7 +190,7 @@ impl Control<'_> {
     /// Puts the instance back, unless the host had to stop it.
     fn give_back<T>(mut self, answer: Result<T, SourceError>) -> Result<T, SourceError> {
         self.spent.add(&self.open.instance.take_usage());
-        if !matches!(answer, Err(SourceError::Host(_))) {
+        if !matches!(answer, Err(SourceError::Sandbox(_))) {
             *self.slot = Some(self.open);
         }
         answer
@@ -215,7 +215,7 @@ impl Opener {
         let (store, guard) = new_store(engine, &connector.label, &self.surroundings);
         let mut instance = Instance::new(&connector.linked, store, guard)
             .await
-            .map_err(|e| SourceError::Host(Box::new(e)))?;
+            .map_err(|e| SourceError::Sandbox(Box::new(e)))?;
         let source = instance.open(&self.stream, &self.options).await?;
         Ok(OpenSource { instance, source })
     }
@@ -305,7 +305,7 @@ impl Batches for SandboxBatches {
         usage.arrow_bytes = ipc.len() as u64;
         let began = thread_time();
         let rows = decode_rows(ipc, &self.schema)
-            .map_err(|e| SourceError::Host(Box::new(instance.guard.contract("next", e))))?;
+            .map_err(|e| SourceError::Sandbox(Box::new(instance.guard.contract("next", e))))?;
         usage.decode = thread_time().saturating_sub(began);
         // Each of them is a call within its limits: only here it shows that they lead nowhere.
         self.empty = match rows.iter().any(|batch| batch.num_rows() > 0) {
@@ -315,7 +315,7 @@ impl Batches for SandboxBatches {
         if self.empty > instance.guard.limits.empty_batches {
             let limit = format!("it gave {} batches in a row that hold nothing", self.empty);
             let error = instance.guard.over("next", limit, "empty_batches");
-            return Err(SourceError::Host(Box::new(error)));
+            return Err(SourceError::Sandbox(Box::new(error)));
         }
         Ok(Some(Batch { rows, end, usage }))
     }

@@ -235,7 +235,7 @@ impl Instance {
 }
 
 fn host_error(error: SandboxError) -> SourceError {
-    SourceError::Host(Box::new(error))
+    SourceError::Sandbox(Box::new(error))
 }
 
 fn source_error(guard: &Guard, error: wit::Error) -> SourceError {
