@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use sandbar_runtime::{BatchId, BatchReport, Offset, ProgressSink, Silent};
+use sandbar_runtime::{BatchId, BatchReport, NoopObserver, Offset, PipelineObserver};
 use serde::Serialize;
 
 use crate::args::ProgressFormat;
@@ -25,7 +25,7 @@ impl ProgressOutput {
     }
 
     /// A sink for one pipeline.
-    pub(crate) fn sink(&self, pipeline: &str) -> Arc<dyn ProgressSink> {
+    pub(crate) fn sink(&self, pipeline: &str) -> Arc<dyn PipelineObserver> {
         match self.format {
             ProgressFormat::Json => Arc::new(JsonLines {
                 pipeline: pipeline.to_owned(),
@@ -34,7 +34,7 @@ impl ProgressOutput {
             ProgressFormat::Auto if std::io::stderr().is_terminal() => {
                 Arc::new(Line::new(pipeline, &self.bars))
             }
-            _ => Silent::shared(),
+            _ => NoopObserver::shared(),
         }
     }
 
@@ -51,7 +51,7 @@ struct JsonLines {
     unread: AtomicBool,
 }
 
-impl ProgressSink for JsonLines {
+impl PipelineObserver for JsonLines {
     fn committed(&self, report: &BatchReport) {
         if self.unread.load(Ordering::Relaxed) {
             return;
@@ -146,7 +146,7 @@ impl Line {
     }
 }
 
-impl ProgressSink for Line {
+impl PipelineObserver for Line {
     fn started(&self, last: BatchId, offset: &Offset) {
         self.show(&format!("after batch {last} at {}", offset.shown()));
     }

@@ -18,59 +18,58 @@ const MAX_VALUES: &str = "maxValues";
 /// - The two zeros are equal to some readers and not to others: a lower bound of zero is the negative one, an upper
 ///   one the positive, as in Parquet's statistics.
 pub(crate) fn sound(stats: &StructArray) -> Result<StructArray, ArrowError> {
-    let (Some(least), Some(most)) = (stats.column_by_name(MIN_VALUES), stats.column_by_name(MAX_VALUES))
-    else {
+    let (Some(min), Some(max)) = (stats.column_by_name(MIN_VALUES), stats.column_by_name(MAX_VALUES)) else {
         return Ok(stats.clone());
     };
-    let (least, most) = sound_pair(least, most)?;
+    let (min, max) = sound_pair(min, max)?;
     let columns = stats.fields().iter().zip(stats.columns());
     let columns = columns.map(|(field, column)| match field.name().as_str() {
-        MIN_VALUES => Arc::clone(&least),
-        MAX_VALUES => Arc::clone(&most),
+        MIN_VALUES => Arc::clone(&min),
+        MAX_VALUES => Arc::clone(&max),
         _ => Arc::clone(column),
     });
     StructArray::try_new(stats.fields().clone(), columns.collect(), stats.nulls().cloned())
 }
 
-fn sound_pair(least: &ArrayRef, most: &ArrayRef) -> Result<(ArrayRef, ArrayRef), ArrowError> {
-    match (least.data_type(), most.data_type()) {
+fn sound_pair(min: &ArrayRef, max: &ArrayRef) -> Result<(ArrayRef, ArrayRef), ArrowError> {
+    match (min.data_type(), max.data_type()) {
         (DataType::Struct(_), DataType::Struct(_)) => {
-            let (least, most) = (least.as_struct(), most.as_struct());
-            let pairs = least.columns().iter().zip(most.columns());
-            let pairs = pairs.map(|(least, most)| sound_pair(least, most));
+            let (min, max) = (min.as_struct(), max.as_struct());
+            let pairs = min.columns().iter().zip(max.columns());
+            let pairs = pairs.map(|(min, max)| sound_pair(min, max));
             let (lower, upper): (Vec<_>, Vec<_>) = pairs.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
             let anew = |of: &StructArray, columns| {
                 let anew = StructArray::try_new(of.fields().clone(), columns, of.nulls().cloned())?;
                 Ok::<_, ArrowError>(Arc::new(anew) as ArrayRef)
             };
-            Ok((anew(least, lower)?, anew(most, upper)?))
+            Ok((anew(min, lower)?, anew(max, upper)?))
         }
-        (DataType::Float32, DataType::Float32) => Ok(sound_floats::<Float32Type>(least, most, f64::from)),
-        (DataType::Float64, DataType::Float64) => Ok(sound_floats::<Float64Type>(least, most, f64::from)),
-        _ => Ok((Arc::clone(least), Arc::clone(most))),
+        (DataType::Float32, DataType::Float32) => Ok(sound_floats::<Float32Type>(min, max, f64::from)),
+        (DataType::Float64, DataType::Float64) => Ok(sound_floats::<Float64Type>(min, max, f64::from)),
+        _ => Ok((Arc::clone(min), Arc::clone(max))),
     }
 }
 
 fn sound_floats<T: ArrowPrimitiveType>(
-    least: &ArrayRef,
-    most: &ArrayRef,
+    min: &ArrayRef,
+    max: &ArrayRef,
     wide: fn(T::Native) -> f64,
 ) -> (ArrayRef, ArrayRef)
 where
     T::Native: std::ops::Neg<Output = T::Native>,
 {
     let first = |bound: &ArrayRef| bound.as_primitive::<T>().iter().next().flatten();
-    let (least, most) = (first(least), first(most));
+    let (min, max) = (first(min), first(max));
     let is_nan = |bound: Option<T::Native>| bound.is_some_and(|bound| wide(bound).is_nan());
     let finite = |bound: &T::Native| wide(*bound).is_finite();
     let zero = |bound: T::Native, negative: bool| {
         let turned = wide(bound) == 0.0 && wide(bound).is_sign_negative() != negative;
         if turned { -bound } else { bound }
     };
-    let lower = least.filter(finite).map(|bound| zero(bound, true));
-    let upper = most
+    let lower = min.filter(finite).map(|bound| zero(bound, true));
+    let upper = max
         .filter(finite)
-        .filter(|_| !is_nan(least))
+        .filter(|_| !is_nan(min))
         .map(|bound| zero(bound, false));
     let array = |bound| Arc::new(PrimitiveArray::<T>::from_iter([bound])) as ArrayRef;
     (array(lower), array(upper))
@@ -153,9 +152,9 @@ mod tests {
             assert!(values.iter().all(holds), "{case}");
         }
         if !values.is_empty() && values.iter().all(|value| value.is_finite()) {
-            let least = values.iter().copied().fold(f64::INFINITY, f64::min);
-            let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            assert_eq!((lower, upper), (Some(least), Some(most)), "{case}");
+            let min = values.iter().copied().fold(f64::INFINITY, f64::min);
+            let max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            assert_eq!((lower, upper), (Some(min), Some(max)), "{case}");
         }
     }
 

@@ -10,8 +10,8 @@ use sandbar_pipeline::{BatchId, MicroBatch, SinkError};
 use crate::engine::{ENGINE_INFO, Table, committer};
 use crate::error::{kernel_error, store_error};
 use crate::footing::{Footing, discard, find_staged, withdraw};
+use crate::layout::{TableLayout, already_exists};
 use crate::log::read_commits;
-use crate::plan::{Plan, already_exists};
 use crate::stage::DeltaStaged;
 use crate::txn::{Note, Progress, app_id, domain, end_id, has_domain_metadata, last_committed, to_json};
 
@@ -22,13 +22,13 @@ const MAX_ATTEMPTS: u32 = 50;
 pub(crate) struct Commit {
     staged: Option<DeltaStaged>,
     /// How to create the table if it is missing.
-    plan: Arc<Plan>,
+    layout: Arc<TableLayout>,
     pub(crate) pipeline: String,
     pub(crate) batch: BatchId,
     /// The batch that must be the last one in the table, 0 for none.
     pub(crate) after: BatchId,
     version: i64,
-    /// Whether the pipeline was told that the table carries the offset.
+    /// The answer that the pipeline got from [`Sink::carries_offset`](sandbar_pipeline::Sink::carries_offset).
     carries_offset: bool,
     /// For the domain metadata, wherever the table can have it: what it says is never older than the `txn`.
     progress: String,
@@ -39,7 +39,7 @@ pub(crate) struct Commit {
     pub(crate) run: String,
 }
 
-/// The table as it was after a sink's last look or commit.
+/// The table as it was after a sink's last read or commit.
 #[derive(Default)]
 pub(crate) struct Known {
     /// `None` while the table does not exist.
@@ -66,7 +66,7 @@ pub(crate) struct Done {
 impl Commit {
     pub(crate) fn new(
         staged: Option<DeltaStaged>,
-        plan: Arc<Plan>,
+        layout: Arc<TableLayout>,
         batch: &MicroBatch,
         after: BatchId,
         carries_offset: bool,
@@ -93,7 +93,7 @@ impl Commit {
         };
         Ok(Self {
             staged: staged.filter(|staged| !staged.adds.is_empty()),
-            plan,
+            layout,
             pipeline: batch.pipeline.clone(),
             batch: batch.batch,
             after,
@@ -114,7 +114,7 @@ impl Commit {
     }
 
     async fn attempts(self: &Arc<Self>, table: &Table, known: &mut Known) -> Result<Done, SinkError> {
-        let mut since = known.snapshot.as_ref().map_or(0, |s| s.version() + 1);
+        let mut first_unseen_version = known.snapshot.as_ref().map_or(0, |s| s.version() + 1);
         for attempt in 0..MAX_ATTEMPTS {
             if let Err(e) = self.stand(table, known).await {
                 return Err(self.give_up(table, e).await);
@@ -130,13 +130,17 @@ impl Commit {
                 }
                 (_, Some(Attempt::Conflict)) => None,
                 (_, Some(Attempt::Failed(e))) => Some(e),
-                (last, None) => return Err(self.give_up(table, self.refuse(table, last)).await),
+                (last, None) => {
+                    return Err(self
+                        .give_up(table, self.unexpected_predecessor(table, last))
+                        .await);
+                }
             };
             if failure.is_none() {
                 let pause = Duration::from_millis(2 * u64::from(attempt.min(25)));
                 table.clock.sleep(pause).await;
             }
-            match self.look(table, known, since).await {
+            match self.resolve(table, known, first_unseen_version).await {
                 Ok(Some(version)) => {
                     return Ok(Done {
                         version,
@@ -147,19 +151,19 @@ impl Commit {
                 Err(e @ (SinkError::Superseded { .. } | SinkError::Unknown { .. })) => return Err(e),
                 Err(e @ SinkError::TableChanged { .. }) => {
                     return Err(match failure {
-                        Some(_) => self.take_back(table, since, e).await,
+                        Some(_) => self.take_back(table, first_unseen_version, e).await,
                         None => self.give_up(table, e).await,
                     });
                 }
                 Err(hidden) => {
-                    tracing::warn!(batch = self.batch, error = ?failure, "a commit failed, and so did the look for it");
+                    tracing::warn!(batch = self.batch, error = ?failure, "a commit failed, and so did the search for it");
                     return Err(SinkError::Unknown {
                         batch: self.batch,
                         source: Box::new(hidden),
                     });
                 }
             }
-            since = known.snapshot.as_ref().map_or(0, |s| s.version() + 1);
+            first_unseen_version = known.snapshot.as_ref().map_or(0, |s| s.version() + 1);
             if let Some(error) = failure {
                 return Err(error);
             }
@@ -278,7 +282,7 @@ impl Commit {
         let attempt = match base {
             Some(snapshot) => {
                 if let Some(staged) = &self.staged {
-                    staged.plan.files_fit(&snapshot)?;
+                    staged.layout.files_fit(&snapshot)?;
                 }
                 if self.carries_offset && !has_domain_metadata(&snapshot) {
                     return Err(SinkError::Schema(format!(
@@ -323,8 +327,8 @@ impl Commit {
 
     /// Creates the table with the rows in it, in one commit.
     fn create(&self, table: &Table) -> Result<Attempt, KernelError> {
-        let plan = self.staged.as_ref().map_or(&self.plan, |staged| &staged.plan);
-        let Some(creation) = plan.creation() else {
+        let layout = self.staged.as_ref().map_or(&self.layout, |staged| &staged.layout);
+        let Some(creation) = layout.creation() else {
             return Err(KernelError::generic("the table is gone"));
         };
         let (info, schema) = Note::commit_info(&self.note)?;

@@ -20,7 +20,7 @@ use crate::DeltaOptions;
 use crate::error::{kernel_error, plain, store_error};
 use crate::store::{EntryTags, LOG, TableStore};
 
-/// Says who wrote a commit.
+/// The writer that commits name.
 pub(crate) const ENGINE_INFO: &str = concat!("sandbar/", env!("CARGO_PKG_VERSION"));
 
 /// How often a read of the log is tried: a log that is being written can look incomplete for a moment.
@@ -127,7 +127,7 @@ impl Table {
         self.read(known).await.map_err(|e| e.into_error(self))
     }
 
-    /// The table as it is now, read anew, with an error that tells a log that is broken from a store that is away.
+    /// The table as it is now, read anew. The error distinguishes a broken log from a store that is away.
     pub(crate) async fn try_load(&self) -> Result<Option<SnapshotRef>, Unreadable> {
         self.read(None).await
     }

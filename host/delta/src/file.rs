@@ -59,7 +59,7 @@ const MAX_KEY: usize = 1024;
 
 /// Refuses a path that no store would take because a partition's value is long.
 ///
-/// The protocol lets the file lie elsewhere in the table, as the log tells its partition. But polars takes partitions
+/// The protocol lets the file lie elsewhere in the table, as the log names its partition. But polars takes partitions
 /// from paths, and would show nulls: <https://github.com/pola-rs/polars/issues/23391>.
 fn check_length(path: &Path, table: &Url) -> Result<(), SinkError> {
     let refused = |what: String| {

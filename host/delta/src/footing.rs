@@ -15,12 +15,12 @@ use crate::store::tag_of;
 /// Files that are looked for at once.
 const PARALLEL: usize = 8;
 
-/// What tells whether the table is still the one, in the state, that the next commit builds on.
+/// The marks by which a commit knows that the table is still the one, in the state, that it builds on.
 ///
 /// The kernel does not ask: reading on from a state gives that state back when the log lists nothing newer, also when
 /// it lists nothing at all. And a log entry can be put where there is nothing before it.
 ///
-/// | file | asked for | tells of |
+/// | file | asked for | shows |
 /// |---|---|---|
 /// | tip: the entry of the version that the commit follows | just before the commit | a table that was removed, replaced or cut back |
 /// | tip | just after it | the same, while the commit was on its way |
@@ -64,7 +64,7 @@ impl Footing {
         })
     }
 
-    /// The footing that a commit of ours gives, without a request where the store told the new entry's tag.
+    /// The footing that a commit of ours gives, without a request where the store returned the new entry's tag.
     pub(crate) async fn after_commit(
         before: Option<&Self>,
         table: &Table,
@@ -83,7 +83,7 @@ impl Footing {
         })
     }
 
-    /// Makes sure that the table is as it was, and tells the state to commit on: the given one, or a newer one of the
+    /// Makes sure that the table is as it was, and returns the state to commit on: the given one, or a newer one of the
     /// same table.
     pub(crate) async fn stand(
         &mut self,
@@ -242,7 +242,7 @@ pub(crate) async fn discard(table: &Table, files: &[Path]) {
 }
 
 /// Takes back a log entry that was put where there is no log below it any more, so that it does not stand in the way
-/// of whatever takes the table's place. Tells whether it is gone.
+/// of whatever takes the table's place. Returns whether it is gone.
 pub(crate) async fn withdraw(table: &Table, version: u64) -> bool {
     let (Ok(path), Ok(next)) = (table.commit_path(version), table.commit_path(version + 1)) else {
         return false;

@@ -12,7 +12,7 @@ const CHUNK: u64 = 32;
 
 /// Refuses to go on when another writer turned the table back since the pipeline's last commit.
 ///
-/// The log's `txn` does not tell: RESTORE and REPLACE take data files out and keep it. So the versions since the
+/// The log's `txn` does not show that: RESTORE and REPLACE take data files out and keep it. So the versions since the
 /// pipeline's last commit are read, which is one file, that commit itself, for a table that nobody else writes. A
 /// commit of the pipeline after such a version means that someone decided how to go on.
 ///
@@ -37,7 +37,7 @@ pub(crate) async fn refuse_rollback(
     };
     since.reverse();
     let Some(turn) = since.iter().rfind(|entry| turns_back(entry)) else {
-        since.iter().for_each(|entry| tell(table, entry));
+        since.iter().for_each(|entry| warn_of_removed_rows(table, entry));
         return Ok(());
     };
     let reach = Reach::of(&since, own.version);
@@ -83,7 +83,7 @@ pub(crate) async fn turned_back(
     for entry in foreign {
         match turns_back(entry) {
             true => turned = true,
-            false => tell(table, entry),
+            false => warn_of_removed_rows(table, entry),
         }
     }
     Ok(turned)
@@ -106,7 +106,7 @@ fn turns_back(entry: &Entry) -> bool {
     operation == "RESTORE" || operation.contains("REPLACE TABLE")
 }
 
-fn tell(table: &Table, entry: &Entry) {
+fn warn_of_removed_rows(table: &Table, entry: &Entry) {
     if entry.note.is_none() && !entry.removed.is_empty() {
         tracing::warn!(
             table = %table.root,

@@ -14,7 +14,7 @@
 //!
 //! Neither the format nor the kernel keeps a batch from coming twice. This crate does: it compares the
 //! transaction's version on the very state of the table that it commits on, and after any error it reads the
-//! table before it says what happened. Two commits of one batch are told apart by an id of their own.
+//! table before it says what happened. Each commit has an id of its own, which distinguishes two commits of one batch.
 //!
 //! - Knows arrow, object_store and the Delta kernel, and nothing of sources or components.
 //! - Invariant: a commit of a running pipeline reads no log, however old the table is: it asks for two files' tags.
@@ -25,17 +25,17 @@
 
 mod bounds;
 mod commit;
+mod commit_resolution;
 mod engine;
 mod error;
 mod file;
 mod footing;
 mod history;
+mod layout;
 mod legacy;
 mod log;
 mod options;
-mod outcome;
 mod partition;
-mod plan;
 mod projection;
 mod rows;
 mod schema;
@@ -49,7 +49,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
-pub use options::{DeltaOptions, ProgressPlace};
+pub use options::{DeltaOptions, OffsetStorage};
 pub use sink::DeltaSink;
 pub use stage::{DeltaStage, DeltaStaged};
 pub use status::{CommitRecord, TableCheck, TableState};

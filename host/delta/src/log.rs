@@ -15,7 +15,7 @@ const PARALLEL: usize = 8;
 #[derive(Debug, Default)]
 pub(crate) struct Entry {
     pub(crate) version: u64,
-    /// Milliseconds since 1970, by the clock of who committed.
+    /// Milliseconds since 1970, by the clock of the writer.
     pub(crate) timestamp: Option<i64>,
     /// What a sandbar pipeline wrote beside; `None` for commits of others.
     pub(crate) note: Option<Note>,

@@ -10,7 +10,7 @@ use crate::error::store_error;
 
 /// Where the end offset of the last micro-batch lives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ProgressPlace {
+pub enum OffsetStorage {
     /// In the table, as domain metadata in the commit that brings the rows. A new table gets the writer
     /// feature `domainMetadata` for it; an existing table without the feature is used as it is.
     #[default]
@@ -35,7 +35,7 @@ pub struct DeltaOptions {
     /// A column for the time at which a micro-batch was staged: one value per micro-batch, in microseconds, UTC.
     pub ingested_at: Option<String>,
     /// Where the end offset lives.
-    pub progress: ProgressPlace,
+    pub progress: OffsetStorage,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
 }
@@ -49,7 +49,7 @@ impl DeltaOptions {
             pipeline: pipeline.into(),
             partition_by: Vec::new(),
             ingested_at: None,
-            progress: ProgressPlace::default(),
+            progress: OffsetStorage::default(),
             clock,
         }
     }

@@ -30,7 +30,7 @@ pub(crate) fn new_table(source: &Schema, stamp: Option<&str>) -> Result<StructTy
     columns.add(stamp).map_err(|e| e.to_string())
 }
 
-/// Refuses a source without columns and names that a table can't tell apart.
+/// Refuses a source without columns and names that are the same to a table.
 pub(crate) fn check_names(source: &Schema, stamp: Option<&str>) -> Result<(), String> {
     if source.fields().is_empty() {
         return Err("the source has no columns; a table needs at least one".to_owned());
@@ -162,7 +162,7 @@ fn map_type(column: &str, from: &DataType, entries: &Field) -> Result<DataType, 
     Ok(DataType::Map(Arc::new(entries), false))
 }
 
-/// Whether a table takes two names for one: it does not tell upper and lower case apart.
+/// Whether a table takes two names for one: it ignores case.
 pub(crate) fn same_name(a: &str, b: &str) -> bool {
     a == b || a.to_lowercase() == b.to_lowercase()
 }

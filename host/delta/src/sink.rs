@@ -13,16 +13,16 @@ use crate::commit::{Commit, Known};
 use crate::engine::Table;
 use crate::footing::Footing;
 use crate::history::refuse_rollback;
-use crate::plan::Plan;
+use crate::layout::TableLayout;
 use crate::stage::{DeltaStage, DeltaStaged};
 use crate::txn::{has_domain_metadata, last_committed};
-use crate::{DeltaOptions, ProgressPlace};
+use crate::{DeltaOptions, OffsetStorage};
 
 /// Versions between two log checkpoints, where the table does not say another number.
-const CHECKPOINT_INTERVAL: u64 = 100;
+const LOG_CHECKPOINT_INTERVAL: u64 = 100;
 
 /// The longest wait for files that are being removed.
-const MAX_SETTLE: Duration = Duration::from_secs(10);
+const MAX_CLOSING_TIME: Duration = Duration::from_secs(10);
 
 /// Appends the micro-batches of one pipeline to one Delta table, each exactly once.
 pub struct DeltaSink {
@@ -30,15 +30,15 @@ pub struct DeltaSink {
     source: SchemaRef,
     table: Table,
     known_table: Known,
-    plan: Arc<Plan>,
-    /// Tells this process's commits from those of others.
+    layout: Arc<TableLayout>,
+    /// Distinguishes this process's commits from those of others.
     id: String,
     commits: u64,
-    /// The last batch in the table, as it was last told or committed. What a commit must still find there:
-    /// numbers may have gaps, so that the batch's own number does not tell.
-    known: Option<BatchId>,
+    /// The last batch in the table, by the last read or commit. A commit must still find it there: numbers may
+    /// have gaps, so the batch's own number is not enough.
+    last_known_batch: Option<BatchId>,
     checksum_written: bool,
-    checkpoint: Option<JoinHandle<Option<SnapshotRef>>>,
+    log_checkpoint: Option<JoinHandle<Option<SnapshotRef>>>,
     /// Every encoder holds the sender as long as it is at work.
     encoders: (Sender<()>, Receiver<()>),
 }
@@ -55,18 +55,18 @@ impl DeltaSink {
         let mut known_table = Known::default();
         read_afresh(&table, &mut known_table).await?;
         let source: SchemaRef = Arc::new(schema.clone());
-        let plan = make_plan(&table, known_table.snapshot.as_ref(), &source, &options).await?;
+        let layout = make_layout(&table, known_table.snapshot.as_ref(), &source, &options).await?;
         Ok(Self {
             id: Uuid::new_v4().to_string(),
             options,
             source,
             table,
             known_table,
-            plan,
+            layout,
             commits: 0,
-            known: None,
+            last_known_batch: None,
             checksum_written: false,
-            checkpoint: None,
+            log_checkpoint: None,
             encoders: channel(1),
         })
     }
@@ -82,21 +82,21 @@ impl DeltaSink {
     /// Waits for what goes on beside: a log checkpoint, and stages that were dropped and remove what they began.
     /// Nothing is lost without it: the table is read a little slower until the next log checkpoint, and unfinished
     /// files stay.
-    pub async fn settle(&mut self) {
-        self.settle_checkpoint().await;
+    pub async fn close(&mut self) {
+        self.finish_log_checkpoint().await;
         let (busy, mut idle) = std::mem::replace(&mut self.encoders, channel(1));
         drop(busy);
         let removed = async { while idle.recv().await.is_some() {} };
         // A store that does not answer must not hold up an end.
         tokio::select! {
             () = removed => {}
-            () = self.table.clock.sleep(MAX_SETTLE) => tracing::warn!(table = %self.table.root, "unfinished files stay"),
+            () = self.table.clock.sleep(MAX_CLOSING_TIME) => tracing::warn!(table = %self.table.root, "unfinished files stay"),
         }
     }
 
-    async fn settle_checkpoint(&mut self) {
-        if let Some(checkpoint) = self.checkpoint.take() {
-            let written = checkpoint.await.ok().flatten();
+    async fn finish_log_checkpoint(&mut self) {
+        if let Some(log_checkpoint) = self.log_checkpoint.take() {
+            let written = log_checkpoint.await.ok().flatten();
             self.adopt(written).await;
         }
     }
@@ -120,13 +120,13 @@ impl DeltaSink {
         }
     }
 
-    async fn adopt_finished_checkpoint(&mut self) {
-        if self.checkpoint.as_ref().is_some_and(JoinHandle::is_finished) {
-            self.settle_checkpoint().await;
+    async fn adopt_finished_log_checkpoint(&mut self) {
+        if self.log_checkpoint.as_ref().is_some_and(JoinHandle::is_finished) {
+            self.finish_log_checkpoint().await;
         }
     }
 
-    /// Without a checksum file each look at the progress reads all commits since the last log checkpoint.
+    /// Without a checksum file each read of the progress reads all commits since the last log checkpoint.
     async fn write_checksum_once(&mut self) {
         let Some(snapshot) = self
             .known_table
@@ -154,16 +154,16 @@ impl DeltaSink {
 
     /// Begins a log checkpoint beside the next micro-batch when one is due. A failure is only logged: the rows
     /// are in the table.
-    fn start_checkpoint(&mut self, snapshot: SnapshotRef) {
+    fn start_log_checkpoint(&mut self, snapshot: SnapshotRef) {
         let interval = snapshot
             .table_properties()
             .checkpoint_interval
-            .map_or(CHECKPOINT_INTERVAL, |interval| interval.get());
+            .map_or(LOG_CHECKPOINT_INTERVAL, |interval| interval.get());
         let version = snapshot.version();
-        if version == 0 || !version.is_multiple_of(interval) || self.checkpoint.is_some() {
+        if version == 0 || !version.is_multiple_of(interval) || self.log_checkpoint.is_some() {
             return;
         }
-        self.checkpoint =
+        self.log_checkpoint =
             Some(self.table.spawn(
                 move |table| match snapshot.checkpoint(table.engine.as_ref(), None) {
                     Ok((CheckpointWriteResult::Written, after)) => Some(after),
@@ -183,7 +183,7 @@ impl DeltaSink {
         self.commits = other.commits;
     }
 
-    /// Who asks where the pipeline stands takes the table as it is, whatever it was before.
+    /// A caller that asks where the pipeline stands takes the table as it is, whatever it was before.
     async fn refresh(&mut self) -> Result<(), SinkError> {
         if let (Some(footing), Some(snapshot)) = (&self.known_table.footing, &self.known_table.snapshot)
             && footing.version == snapshot.version()
@@ -198,9 +198,9 @@ impl DeltaSink {
         read_afresh(&self.table, &mut self.known_table).await
     }
 
-    async fn refresh_plan(&mut self) -> Result<(), SinkError> {
-        if !self.plan.is_for(self.known_table.snapshot.as_ref()) {
-            self.plan = make_plan(
+    async fn refresh_layout(&mut self) -> Result<(), SinkError> {
+        if !self.layout.is_for(self.known_table.snapshot.as_ref()) {
+            self.layout = make_layout(
                 &self.table,
                 self.known_table.snapshot.as_ref(),
                 &self.source,
@@ -217,7 +217,7 @@ impl Sink for DeltaSink {
 
     /// For a missing table: whether the one that will be created does.
     fn carries_offset(&self) -> bool {
-        let wanted = self.options.progress == ProgressPlace::Table;
+        let wanted = self.options.progress == OffsetStorage::Table;
         wanted
             && self
                 .known_table
@@ -227,10 +227,10 @@ impl Sink for DeltaSink {
     }
 
     async fn last_committed(&mut self) -> Result<Option<Committed>, SinkError> {
-        self.adopt_finished_checkpoint().await;
+        self.adopt_finished_log_checkpoint().await;
         self.refresh().await?;
         let Some(snapshot) = self.known_table.snapshot.clone() else {
-            self.known = Some(0);
+            self.last_known_batch = Some(0);
             return Ok(None);
         };
         let pipeline = self.options.pipeline.clone();
@@ -238,19 +238,19 @@ impl Sink for DeltaSink {
             .table
             .run(move |table| last_committed(table, &snapshot, &pipeline))
             .await??;
-        self.known = Some(last.as_ref().map_or(0, |last| last.batch));
+        self.last_known_batch = Some(last.as_ref().map_or(0, |last| last.batch));
         Ok(last)
     }
 
     async fn verify(&mut self) -> Result<(), SinkError> {
-        let (Some(version), Some(last)) = (self.table_version(), self.known) else {
+        let (Some(version), Some(last)) = (self.table_version(), self.last_known_batch) else {
             return Ok(());
         };
         refuse_rollback(&self.table, &self.options.pipeline, version, last).await
     }
 
     async fn stage(&mut self) -> Result<DeltaStage, SinkError> {
-        self.adopt_finished_checkpoint().await;
+        self.adopt_finished_log_checkpoint().await;
         if let Some(footing) = self
             .known_table
             .footing
@@ -259,7 +259,7 @@ impl Sink for DeltaSink {
         {
             return Err(footing.removed(&self.table));
         }
-        self.refresh_plan().await?;
+        self.refresh_layout().await?;
         let now = self
             .options
             .clock
@@ -269,7 +269,7 @@ impl Sink for DeltaSink {
         let stamp = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
         Ok(DeltaStage::start(
             &self.table,
-            Arc::clone(&self.plan),
+            Arc::clone(&self.layout),
             Arc::clone(&self.source),
             stamp,
             self.encoders.0.clone(),
@@ -281,22 +281,22 @@ impl Sink for DeltaSink {
         staged: Option<DeltaStaged>,
         batch: &MicroBatch,
     ) -> Result<CommitReceipt, SinkError> {
-        // What the pipeline was told. A look at the table may change the answer.
+        // The answer that the pipeline got. Reading the table may change it.
         let carries_offset = self.carries_offset();
-        self.adopt_finished_checkpoint().await;
+        self.adopt_finished_log_checkpoint().await;
         self.write_checksum_once().await;
         self.commits += 1;
-        let plan = Arc::clone(&self.plan);
-        // Who never asked means that the numbers have no gap.
-        let after = self.known.unwrap_or(batch.batch.saturating_sub(1));
+        let layout = Arc::clone(&self.layout);
+        // A caller that never asked means that the numbers have no gap.
+        let after = self.last_known_batch.unwrap_or(batch.batch.saturating_sub(1));
         let run = format!("{}/{}", self.id, self.commits);
-        let commit = Commit::new(staged, plan, batch, after, carries_offset, run)?;
+        let commit = Commit::new(staged, layout, batch, after, carries_offset, run)?;
         let done = commit.run(&self.table, &mut self.known_table).await?;
-        self.known = Some(batch.batch);
+        self.last_known_batch = Some(batch.batch);
         // A table that this sink created is known from its beginning.
         self.checksum_written |= done.version == 0;
         if let Some(snapshot) = done.snapshot {
-            self.start_checkpoint(snapshot);
+            self.start_log_checkpoint(snapshot);
         }
         Ok(CommitReceipt {
             table_version: done.version,
@@ -313,15 +313,15 @@ async fn read_afresh(table: &Table, known: &mut Known) -> Result<(), SinkError> 
     Ok(())
 }
 
-async fn make_plan(
+async fn make_layout(
     table: &Table,
     snapshot: Option<&SnapshotRef>,
     source: &SchemaRef,
     options: &DeltaOptions,
-) -> Result<Arc<Plan>, SinkError> {
+) -> Result<Arc<TableLayout>, SinkError> {
     let (snapshot, source, options) = (snapshot.cloned(), Arc::clone(source), options.clone());
     table
-        .run(move |table| Plan::new(table, snapshot.as_ref(), &source, &options))
+        .run(move |table| TableLayout::new(table, snapshot.as_ref(), &source, &options))
         .await?
         .map(Arc::new)
 }

@@ -6,15 +6,15 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use delta_kernel::arrow::compute::{concat_batches, take};
 use object_store::path::Path;
-use sandbar_pipeline::{SinkError, Stage, StageSummary};
+use sandbar_pipeline::{SinkError, Stage, WriteStats};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 
 use crate::engine::Table;
 use crate::error::store_error;
 use crate::file::DataFile;
+use crate::layout::TableLayout;
 use crate::partition::{Group, Splitter};
-use crate::plan::Plan;
 
 /// Record batches that may wait for the encoder.
 const QUEUE: usize = 2;
@@ -23,9 +23,9 @@ const JOIN_ROWS: usize = 4096;
 /// Or up to this many bytes that they keep in memory: so far too where they go into many partitions, since each time that
 /// they are split there is a file for each.
 const JOIN_BYTES: usize = 64 << 20;
-/// The most files of a micro-batch. Each costs requests, here and for whoever reads the table.
+/// The maximum number of files of a micro-batch. Each costs requests, here and for whoever reads the table.
 const MAX_FILES: u64 = 10_000;
-/// The most columns of all of them together. Each has pages, statistics and a place in a footer of its own, which take
+/// The maximum number of columns of all of them together. Each has pages, statistics and a place in a footer of its own, which take
 /// more than a few rows do.
 const MAX_CHUNKS: u64 = 8_000_000;
 /// A column of a file of so few rows is smaller than what it takes to compress it.
@@ -40,7 +40,7 @@ const OPEN_FILES: usize = 16;
 /// Rows on their way into data files. They are encoded on a thread of their own, beside the reading of more.
 pub struct DeltaStage {
     work: Sender<Work>,
-    encoder: Option<JoinHandle<Result<(DeltaStaged, StageSummary), SinkError>>>,
+    encoder: Option<JoinHandle<Result<(DeltaStaged, WriteStats), SinkError>>>,
     source: SchemaRef,
 }
 
@@ -52,7 +52,7 @@ pub struct DeltaStaged {
     /// Where the files lie in the store.
     pub(crate) files: Vec<Path>,
     /// What the files were made for.
-    pub(crate) plan: Arc<Plan>,
+    pub(crate) layout: Arc<TableLayout>,
 }
 
 enum Work {
@@ -65,7 +65,7 @@ impl DeltaStage {
     /// that of a stage that was dropped.
     pub(crate) fn start(
         table: &Table,
-        plan: Arc<Plan>,
+        layout: Arc<TableLayout>,
         source: SchemaRef,
         stamp: i64,
         busy: Sender<()>,
@@ -74,7 +74,7 @@ impl DeltaStage {
         let schema = Arc::clone(&source);
         let encoder = table.spawn(move |table| {
             let _busy = busy;
-            Encoder::new(table, plan, stamp).run(queue, &schema)
+            Encoder::new(table, layout, stamp).run(queue, &schema)
         });
         Self {
             work,
@@ -84,7 +84,7 @@ impl DeltaStage {
     }
 
     /// Waits for the encoder's end.
-    async fn outcome(&mut self) -> Result<(DeltaStaged, StageSummary), SinkError> {
+    async fn outcome(&mut self) -> Result<(DeltaStaged, WriteStats), SinkError> {
         let broken = "the encoder of data files broke off";
         match self.encoder.take() {
             Some(encoder) => encoder.await.map_err(|e| store_error(broken, e))?,
@@ -123,7 +123,7 @@ impl Stage for DeltaStage {
         self.send(Work::Rows(rows)).await
     }
 
-    async fn finish(mut self) -> Result<(DeltaStaged, StageSummary), SinkError> {
+    async fn finish(mut self) -> Result<(DeltaStaged, WriteStats), SinkError> {
         self.send(Work::Finish).await?;
         self.outcome().await
     }
@@ -132,27 +132,27 @@ impl Stage for DeltaStage {
 /// The thread's side of a stage.
 struct Encoder {
     table: Table,
-    plan: Arc<Plan>,
+    layout: Arc<TableLayout>,
     stamp: i64,
     splitter: Splitter,
     /// Unfinished files by partition, with the number of the write that used them last.
     open: HashMap<Box<[u8]>, (u64, DataFile)>,
     writes: u64,
-    /// Rows go into so many partitions at once that no file is worth keeping open.
+    /// Rows go into more partitions at once than files are kept open.
     many: bool,
     /// Files, and columns of files.
     begun: u64,
     chunks: u64,
     adds: Vec<RecordBatch>,
     files: Vec<Path>,
-    summary: StageSummary,
+    summary: WriteStats,
 }
 
 impl Encoder {
-    fn new(table: &Table, plan: Arc<Plan>, stamp: i64) -> Self {
+    fn new(table: &Table, layout: Arc<TableLayout>, stamp: i64) -> Self {
         Self {
             table: table.clone(),
-            plan,
+            layout,
             stamp,
             splitter: Splitter::new(),
             open: HashMap::new(),
@@ -162,7 +162,7 @@ impl Encoder {
             chunks: 0,
             adds: Vec::new(),
             files: Vec::new(),
-            summary: StageSummary::default(),
+            summary: WriteStats::default(),
         }
     }
 
@@ -170,7 +170,7 @@ impl Encoder {
         mut self,
         mut queue: Receiver<Work>,
         source: &SchemaRef,
-    ) -> Result<(DeltaStaged, StageSummary), SinkError> {
+    ) -> Result<(DeltaStaged, WriteStats), SinkError> {
         let outcome = self.encode_all(&mut queue, source).map_err(|e| self.gone(e));
         if outcome.is_err() {
             self.open.drain().for_each(|(_, (_, file))| file.abandon());
@@ -179,7 +179,7 @@ impl Encoder {
         let staged = DeltaStaged {
             adds: self.adds,
             files: self.files,
-            plan: self.plan,
+            layout: self.layout,
         };
         Ok((staged, self.summary))
     }
@@ -187,8 +187,8 @@ impl Encoder {
     /// Says that the folder was removed, where that is why files can't be written.
     fn gone(&self, error: SinkError) -> SinkError {
         match error {
-            SinkError::Store { .. } if self.plan.began_folder() && self.table.lacks_folder() => SinkError::TableChanged {
-                table: self.plan.root.to_string(),
+            SinkError::Store { .. } if self.layout.began_folder() && self.table.lacks_folder() => SinkError::TableChanged {
+                table: self.layout.root.to_string(),
                 what: "was removed while rows were being written to it; nothing was committed. Put the table back, or see \
                        with `sandbar status` where a new start would begin and start again"
                     .to_owned(),
@@ -234,25 +234,28 @@ impl Encoder {
         outcome
     }
 
-    /// False when the rows go into so many partitions that it is better to wait for more of them, which only happens where
-    /// it need not be done `now`.
+    /// Returns false when the rows go into many partitions, so that it is better to wait for more of them. Never with
+    /// `now`.
     fn encode(&mut self, rows: &[RecordBatch], source: &SchemaRef, now: bool) -> Result<bool, SinkError> {
         let rows = match rows {
             [] => return Ok(true),
             [rows] => rows.clone(),
             many => concat_batches(source, many).map_err(|e| store_error("can't join record batches", e))?,
         };
-        let plan = Arc::clone(&self.plan);
+        let layout = Arc::clone(&self.layout);
         let refused =
-            |e: String| SinkError::Schema(format!("the table {} can't take these rows: {e}", plan.root));
+            |e: String| SinkError::Schema(format!("the table {} can't take these rows: {e}", layout.root));
         let (stamp, before) = (self.stamp, self.summary.rows);
-        let partition = plan.projection.partition(&rows, stamp, before).map_err(refused)?;
+        let partition = layout
+            .projection
+            .partition(&rows, stamp, before)
+            .map_err(refused)?;
         let groups = self.splitter.split(&partition).map_err(refused)?;
         self.many = groups.len() > OPEN_FILES;
         if self.many && !now {
             return Ok(false);
         }
-        let columns = plan.projection.data(&rows, stamp, before).map_err(refused)?;
+        let columns = layout.projection.data(&rows, stamp, before).map_err(refused)?;
         for group in groups {
             self.encode_group(&columns, group)?;
         }
@@ -268,9 +271,9 @@ impl Encoder {
             Some((_, file)) => file,
             None => {
                 self.count_file(columns.len())?;
-                let names = self.plan.projection.partition_columns().map(str::to_owned);
+                let names = self.layout.projection.partition_columns().map(str::to_owned);
                 let values = names.zip(group.values).collect();
-                let state = self.plan.write_state(&self.table)?;
+                let state = self.layout.write_state(&self.table)?;
                 DataFile::create(&self.table, &state, values, few)?
             }
         };
@@ -345,13 +348,13 @@ impl Encoder {
     }
 }
 
-/// What there would be too much of with so many files and columns of files.
+/// The bound that these numbers of files and of columns of files exceed.
 fn too_many(files: u64, chunks: u64, columns: usize) -> Option<String> {
     if files > MAX_FILES {
         return Some(format!("{MAX_FILES} files"));
     }
-    let most = MAX_CHUNKS / (columns as u64).max(1);
-    (chunks > MAX_CHUNKS).then(|| format!("{most} files of {columns} columns"))
+    let max = MAX_CHUNKS / (columns as u64).max(1);
+    (chunks > MAX_CHUNKS).then(|| format!("{max} files of {columns} columns"))
 }
 
 /// What a batch keeps in memory. Its columns may lie in the same bytes, which count once.

@@ -33,7 +33,7 @@ pub struct TableState {
 pub struct CommitRecord {
     /// The table's version that it made.
     pub version: u64,
-    /// Milliseconds since 1970, by the clock of who committed.
+    /// Milliseconds since 1970, by the clock of the writer.
     pub timestamp: Option<i64>,
     /// What it brought.
     pub batch: MicroBatch,
@@ -79,7 +79,7 @@ impl DeltaSink {
         };
         let version = snapshot.version();
         let carries_offset =
-            options.progress == crate::ProgressPlace::Table && has_domain_metadata(&snapshot);
+            options.progress == crate::OffsetStorage::Table && has_domain_metadata(&snapshot);
         let pipeline = options.pipeline.clone();
         let last = table
             .run(move |table| last_committed(table, &snapshot, &pipeline))

@@ -44,7 +44,7 @@ pub(crate) struct Progress {
 pub(crate) struct Note {
     #[serde(flatten)]
     pub(crate) batch: MicroBatch,
-    /// Which attempt of which process wrote it: the only thing that tells two commits of one batch apart.
+    /// Which attempt of which process wrote it: the only difference between two commits of one batch.
     pub(crate) run: String,
 }
 

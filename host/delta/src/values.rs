@@ -65,7 +65,7 @@ fn check(column: &str, values: &ArrayRef, before: u64) -> Result<(), String> {
 }
 
 /// The values of a partition column. Refuses what it can't hold, of the types that it can have. A negative zero becomes
-/// the other one, as Spark has it: they are equal to who asks, and were two partitions to readers.
+/// the other one, as Spark has it: they are equal to a query, and were two partitions to readers.
 pub(crate) fn partition_values(column: &str, values: ArrayRef, before: u64) -> Result<ArrayRef, String> {
     let refuse = |row: usize, what: &str| {
         let row = before + 1 + row as u64;
@@ -126,9 +126,9 @@ fn may_misfit(values: &dyn Array) -> bool {
             any(values, |time| !MICROSECONDS.contains(&time))
         }
         DataType::Decimal128(precision, _) => {
-            let most = largest(*precision);
+            let max = largest(*precision);
             any(values.as_primitive::<Decimal128Type>().values(), |value| {
-                value.unsigned_abs() > most
+                value.unsigned_abs() > max
             })
         }
         DataType::List(_) => may_misfit(values.as_list::<i32>().values()),
@@ -143,7 +143,7 @@ fn any<T: Copy>(values: &[T], misfits: impl Fn(T) -> bool) -> bool {
     values.iter().fold(false, |found, value| found | misfits(*value))
 }
 
-/// The largest number of so many digits.
+/// The largest number of a given number of digits.
 fn largest(precision: u8) -> u128 {
     10_u128.saturating_pow(precision.into()) - 1
 }

@@ -30,7 +30,7 @@ const MAX_ENTRY_BYTES: u64 = 16 * 1024 * 1024;
 /// Writes are atomic and durable. Losing the whole folder loses no row: see the crate's documentation.
 ///
 /// It lies in a folder of this machine, in memory, or in whatever else is an [`ObjectStore`]. What is asked of
-/// that store: a file is there whole or not at all; who reads after a write sees it; and for the offset log alone,
+/// that store: a file is there whole or not at all; a read after a write sees it; and for the offset log alone,
 /// [`PutMode::Create`] gives a name to one writer. It is never asked to copy, to rename or to take a file in parts.
 #[derive(Clone)]
 pub struct CheckpointLocation {
@@ -42,8 +42,8 @@ pub struct CheckpointLocation {
 
 /// One entry of the offset log: what a micro-batch is about to bring, written before its commit.
 ///
-/// It counts only if the table's `txn` has reached its batch. An entry's name is taken once and for all: who
-/// finds it taken uses the next number. So if the table holds batch N, entry N was written by the very
+/// It counts only if the table's `txn` has reached its batch. An entry's name is taken once and for all: a
+/// runner that finds it taken uses the next number. So if the table holds batch N, entry N was written by the very
 /// runner that committed it, whoever else tried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OffsetEntry {
@@ -112,7 +112,7 @@ impl CheckpointLocation {
     /// The source's progress note: its own, or else one that something else left at the top.
     ///
     /// Its own is passed over while the table holds nothing of the pipeline that saved it: the rows that it speaks of
-    /// are gone, and who removed the table wants them again.
+    /// are gone, and whoever removed the table wants them again.
     ///
     /// # Errors
     /// The note can't be read, is longer than 64 KiB, or is not JSON.
@@ -182,7 +182,7 @@ impl CheckpointLocation {
     }
 
     /// The entry of a committed micro-batch, which knows its end offset. That must have this fingerprint, if the
-    /// table tells one: see [`Committed`](crate::Committed).
+    /// table has one: see [`Committed`](crate::Committed).
     ///
     /// # Errors
     /// [`PipelineError::OffsetUnknown`] when there is no entry or it is another attempt's; or it can't be read.
@@ -285,16 +285,16 @@ impl CheckpointLocation {
             .map_err(|source| self.failed(path, source))
     }
 
-    pub(crate) async fn read_text(&self, path: &str, most: u64) -> Result<Option<String>, CheckpointError> {
+    pub(crate) async fn read_text(&self, path: &str, max: u64) -> Result<Option<String>, CheckpointError> {
         let found = match self.store.get(&Path::from(path)).await {
             Ok(found) => found,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             Err(source) => return Err(self.failed(path, source)),
         };
-        if found.meta.size > most {
+        if found.meta.size > max {
             return Err(CheckpointError::Damaged {
                 path: self.full(path),
-                reason: format!("{} bytes; {most} are allowed", found.meta.size),
+                reason: format!("{} bytes; {max} are allowed", found.meta.size),
             });
         }
         let bytes = found.bytes().await.map_err(|source| self.failed(path, source))?;

@@ -1,8 +1,8 @@
 use crate::pipeline::{Pipeline, Position};
-use crate::read::StagedRows;
+use crate::read::StagedBatch;
 use crate::{
     BatchReport, CheckpointError, MicroBatch, Offset, OffsetEntry, PipelineError, ReadLimit, Sink, Source,
-    SourceError, StageTimes,
+    SourceError, StepDurations,
 };
 
 /// Numbers of the offset log that are tried for one batch. Each crash between an entry and its commit takes one.
@@ -27,23 +27,23 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         let batch = last.as_ref().map_or(0, |c| c.batch);
         // Where a batch started is for people only; a lost offset must not stand in the way of a reset.
         let start = last.and_then(|c| c.end).unwrap_or_else(|| to.clone());
-        let rows = StagedRows {
+        let rows = StagedBatch {
             staged: None,
             summary: Default::default(),
             end: to,
             usage: Default::default(),
         };
         let position = Position { batch, offset: start };
-        self.commit(&position, rows, None, StageTimes::default()).await
+        self.commit(&position, rows, None, StepDurations::default()).await
     }
 
     /// Commits staged rows after `position`, with the offset log's entry where the table can't carry the offset.
     pub(crate) async fn commit(
         &mut self,
         position: &Position,
-        rows: StagedRows<K>,
+        rows: StagedBatch<K>,
         latest: Option<&Offset>,
-        mut times: StageTimes,
+        mut times: StepDurations,
     ) -> Result<BatchReport, PipelineError> {
         let began = self.clock.elapsed();
         let mut batch = MicroBatch {
@@ -121,7 +121,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         self.claim_location().await?;
         match self.source.commit(end).await {
             Ok(()) => Ok(()),
-            Err(e @ SourceError::Host(_)) => Err(e.into()),
+            Err(e @ SourceError::Sandbox(_)) => Err(e.into()),
             Err(e) => {
                 tracing::warn!(pipeline = %self.options.name, error = %e, "the source could not note its progress");
                 Ok(())

@@ -33,7 +33,7 @@ pub enum SourceError {
     Internal(String),
     /// The host stopped the source: a trap, an exhausted limit, a refused capability, a broken promise.
     #[error("{0}")]
-    Host(#[source] Cause),
+    Sandbox(#[source] Cause),
 }
 
 /// What went wrong with the table.
@@ -231,7 +231,7 @@ pub enum PipelineError {
     Contract(String),
     /// One micro-batch holds more than the operator allows.
     #[error(
-        "the micro-batch up to {} has more than {most} bytes; raise `max_bytes_per_batch` under [trigger], or lower \
+        "the micro-batch up to {} has more than {max} bytes; raise `max_bytes_per_batch` under [trigger], or lower \
          `max_rows_per_batch` there",
         end.shown()
     )]
@@ -239,7 +239,7 @@ pub enum PipelineError {
         /// Where it was to end.
         end: Offset,
         /// Bytes of Arrow rows that it may have.
-        most: u64,
+        max: u64,
     },
     /// Rows were read, but the offset did not move.
     #[error(
@@ -268,7 +268,7 @@ mod tests {
         let errors = [
             PipelineError::TooManyBytes {
                 end: offset.clone(),
-                most: 7,
+                max: 7,
             },
             PipelineError::Stuck { rows: 3, offset },
         ];

@@ -10,7 +10,7 @@ use arrow_schema::Schema;
 use crate::{SourceError, is_unprintable};
 
 /// Keys of one micro-batch that are remembered, in some 40 MB. The rows behind them are not compared any more.
-const MOST: usize = 4_000_000;
+const MAX_KEYS: usize = 4_000_000;
 /// Characters of a key in a message.
 const SHOWN: usize = 80;
 
@@ -24,7 +24,7 @@ pub(crate) struct SeenKeys {
     rows: RowConverter,
     hash: RandomState,
     seen: HashSet<u64, BuildHasherDefault<AsItIs>>,
-    most: usize,
+    max: usize,
     /// Rows that came.
     count: u64,
 }
@@ -46,7 +46,7 @@ impl Hasher for AsItIs {
 }
 
 impl SeenKeys {
-    /// For rows of this schema, told apart by these columns. `None` when there are none, or not all of them are there and
+    /// For rows of this schema, identified by these columns. `None` when there are none, or not all of them are there and
     /// can be compared.
     pub(crate) fn new(key: &[String], schema: &Schema) -> Option<Self> {
         let mut columns = Vec::with_capacity(key.len());
@@ -65,7 +65,7 @@ impl SeenKeys {
             rows: RowConverter::new(fields).ok()?,
             hash: RandomState::new(),
             seen: HashSet::default(),
-            most: MOST,
+            max: MAX_KEYS,
             count: 0,
         })
     }
@@ -75,7 +75,7 @@ impl SeenKeys {
     /// # Errors
     /// [`SourceError::Unavailable`], because another reading may find the rows in order, that names the row and its key.
     pub(crate) fn check(&mut self, batch: &RecordBatch) -> Result<(), SourceError> {
-        if self.seen.len() >= self.most {
+        if self.seen.len() >= self.max {
             return Ok(());
         }
         let columns: Vec<ArrayRef> = self
@@ -99,10 +99,10 @@ impl SeenKeys {
                 return Err(self.twice(&columns, row));
             }
         }
-        if self.seen.len() >= self.most {
+        if self.seen.len() >= self.max {
             tracing::warn!(
                 keys = self.seen.len(),
-                "so many keys came in one micro-batch that those behind them are not compared with them"
+                "one micro-batch has more keys than are compared: later ones are not"
             );
         }
         Ok(())
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_came_before_is_told_with_its_row() {
+    fn a_repeated_key_is_named_with_its_row() {
         let first = ids(&[Some(1), Some(2), None, None, Some(3)]);
         let mut seen = seen(&["id"], &first);
         seen.check(&first).unwrap();
@@ -226,10 +226,10 @@ mod tests {
     }
 
     #[test]
-    fn beyond_so_many_keys_no_more_are_remembered() {
+    fn beyond_the_maximum_no_more_keys_are_remembered() {
         let first = ids(&[Some(1), Some(2), Some(3)]);
         let mut seen = seen(&["id"], &first);
-        seen.most = 3;
+        seen.max = 3;
         seen.check(&first).unwrap();
         seen.check(&first).unwrap();
         assert_eq!(seen.seen.len(), 3);

@@ -26,12 +26,11 @@ mod folder;
 mod json;
 mod keys;
 mod micro_batch;
+mod observer;
 mod offset;
 mod owner;
-mod passed;
 mod pipeline;
 mod plan;
-mod progress;
 mod read;
 mod retry;
 mod sink;
@@ -42,6 +41,7 @@ mod stop;
 #[cfg(test)]
 mod tests;
 mod trigger;
+mod visited_offsets;
 
 pub use checkpoint::{CheckpointLocation, OffsetEntry};
 pub use clock::{Clock, SystemClock};
@@ -50,13 +50,13 @@ pub use file::{is_ours, is_ours_alone, look_at_file, open_file, read_beginning, 
 pub use folder::create_folder;
 pub use json::{Json, Number};
 pub use micro_batch::{ComponentId, MicroBatch};
+pub use observer::{BatchReport, PipelineObserver, StepDurations};
 pub use offset::{BatchId, Offset, Partition};
 pub use owner::CheckpointOwner;
 pub use pipeline::{Pipeline, PipelineOptions, RunSummary};
-pub use progress::{BatchReport, ProgressSink, StageTimes};
 pub use retry::RetryPolicy;
 pub use sandbar_policy::is_unprintable;
-pub use sink::{CommitReceipt, Committed, Sink, Stage, StageSummary};
+pub use sink::{CommitReceipt, Committed, Sink, Stage, WriteStats};
 pub use source::{Batch, Batches, ReadLimit, Source, SourceUsage};
 pub use source_identity::SourceIdentity;
 pub use start::Start;

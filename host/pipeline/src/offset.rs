@@ -17,7 +17,7 @@ pub(crate) const MAX_JSON_BYTES: usize = 1024 * 1024;
 /// more than 127 levels can't be read back.
 const MAX_JSON_DEPTH: usize = 100;
 
-/// The most characters of an offset that people are shown.
+/// The maximum number of characters of an offset that people are shown.
 const MAX_SHOWN: usize = 200;
 
 /// A position in a stream: JSON that only its source understands.
@@ -92,12 +92,12 @@ macro_rules! json_text {
 }
 
 impl Offset {
-    /// A number of 63 bits that tells this offset from others, the same in every version of this program: it is
+    /// A number of 63 bits that distinguishes this offset from others, the same in every version of this program: it is
     /// written into tables.
     ///
     /// It is the beginning of the SHA-256 of the value with its keys in order. Equal offsets have the same, but for
-    /// a number that is written as a whole one here (`1`) and as another one there (`1.0`): tables of old tell those
-    /// apart.
+    /// a number that is written as a whole one here (`1`) and as another one there (`1.0`): old tables have different ones
+    /// for those.
     pub fn fingerprint(&self) -> u64 {
         self.print(Number::stored_form)
     }

@@ -8,7 +8,7 @@ use crate::{CheckpointError, CheckpointLocation};
 const OWNER: &str = "owner.json";
 const MAX_OWNER_BYTES: u64 = 64 * 1024;
 
-/// Whose a checkpoint location is: one pipeline's, for one table.
+/// The owner of a checkpoint location: one pipeline, for one table.
 ///
 /// Two pipelines in one location would overwrite each other's notes, and the second one would start behind the
 /// first one's. So the location says whose it is, in the file `owner.json`, from the moment when a micro-batch of
@@ -22,18 +22,18 @@ pub struct CheckpointOwner {
 }
 
 impl CheckpointLocation {
-    /// Compares the owner with who comes. `committed` says whether the table holds a micro-batch of that pipeline.
+    /// Compares the owner with the `visitor`, the pipeline that wants to use the location. `committed` says whether the table holds a micro-batch of that pipeline.
     ///
     /// | owner | in the table | |
     /// |---|---|---|
     /// | none | | a new location, or one of a version that kept no owner, or another program's: its note counts |
-    /// | who comes | a micro-batch | goes on |
-    /// | who comes | nothing | the table was removed or emptied: the note speaks of rows that are gone, and is passed over |
+    /// | the visitor | a micro-batch | goes on |
+    /// | the visitor | nothing | the table was removed or emptied: the note speaks of rows that are gone, and is passed over |
     /// | the same pipeline, another table | a micro-batch | the table was moved |
     /// | the same pipeline, another table | nothing | refused: the note speaks of the other table |
     /// | another pipeline | | refused |
     ///
-    /// Returns whether it says already that it belongs to who comes.
+    /// Returns whether the location says already that it belongs to the visitor.
     ///
     /// # Errors
     /// [`CheckpointError::Foreign`] as above; the file can't be read.

@@ -1,13 +1,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::passed::{Passed, goes_back};
-use crate::plan::{Plan, plan};
-use crate::read::{ReadRows, read_range, read_sequential};
+use crate::plan::{BatchPlan, plan};
+use crate::read::{ReadOutcome, read_range, read_sequential};
 use crate::retry::Backoff;
+use crate::visited_offsets::{VisitedOffsets, goes_back};
 use crate::{
-    BatchId, BatchReport, CheckpointLocation, Clock, Offset, PipelineError, ProgressSink, ReadLimit,
-    RetryPolicy, Sink, Source, SourceError, StageTimes, StopSignal, Trigger,
+    BatchId, BatchReport, CheckpointLocation, Clock, Offset, PipelineError, PipelineObserver, ReadLimit,
+    RetryPolicy, Sink, Source, SourceError, StepDurations, StopSignal, Trigger,
 };
 
 /// What a pipeline is told besides its source and sink.
@@ -50,7 +50,7 @@ pub struct Pipeline<S, K> {
     pub(crate) sink: K,
     pub(crate) checkpoint: CheckpointLocation,
     pub(crate) clock: Arc<dyn Clock>,
-    progress: Arc<dyn ProgressSink>,
+    observer: Arc<dyn PipelineObserver>,
     pub(crate) stop: StopSignal,
     pub(crate) options: PipelineOptions,
     /// Whether the checkpoint location says that it is this pipeline's, as far as this run knows.
@@ -82,7 +82,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         sink: K,
         checkpoint: CheckpointLocation,
         clock: Arc<dyn Clock>,
-        progress: Arc<dyn ProgressSink>,
+        observer: Arc<dyn PipelineObserver>,
         stop: StopSignal,
         options: PipelineOptions,
     ) -> Self {
@@ -91,7 +91,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             sink,
             checkpoint,
             clock,
-            progress,
+            observer,
             stop,
             options,
             location_claimed: false,
@@ -146,11 +146,12 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         }
         summary.last_batch = position.batch;
         summary.offset = position.offset.clone();
-        self.progress.started(position.batch, &position.offset);
-        let mut passed = Passed::from(&position.offset);
+        self.observer.started(position.batch, &position.offset);
+        let mut visited = VisitedOffsets::new(&position.offset);
         loop {
             let began = self.clock.elapsed();
-            self.look(&mut position, &mut passed, summary).await?;
+            self.process_available(&mut position, &mut visited, summary)
+                .await?;
             let Trigger::Interval(interval) = self.options.trigger else {
                 return Ok(());
             };
@@ -160,10 +161,10 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
     }
 
     /// Reads what is there: all of it, or one micro-batch if the trigger says once.
-    async fn look(
+    async fn process_available(
         &mut self,
         position: &mut Position,
-        passed: &mut Passed,
+        visited: &mut VisitedOffsets,
         summary: &mut RunSummary,
     ) -> Result<(), Interrupt> {
         let once = self.options.trigger == Trigger::Once;
@@ -178,12 +179,13 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         };
         loop {
             if up_to.as_ref() == Some(&position.offset) {
-                self.progress.nothing_new(&position.offset);
+                self.observer.nothing_new(&position.offset);
                 return Ok(());
             }
-            let Some((report, told)) = self.micro_batch(position, up_to.as_ref(), passed).await? else {
+            let Some((report, acknowledged)) = self.micro_batch(position, up_to.as_ref(), visited).await?
+            else {
                 if summary.batches == before {
-                    self.progress.nothing_new(&position.offset);
+                    self.observer.nothing_new(&position.offset);
                 }
                 return Ok(());
             };
@@ -194,8 +196,8 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             summary.offset = report.end.clone();
             position.batch = report.batch;
             position.offset = report.end.clone();
-            self.progress.committed(&report);
-            told?;
+            self.observer.committed(&report);
+            acknowledged?;
             if once || up_to.as_ref() == Some(&position.offset) {
                 return Ok(());
             }
@@ -205,7 +207,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         }
     }
 
-    /// The end of what exists, pinned for one look so that a growing remote can't make it endless.
+    /// The end of what exists, pinned for one poll so that a growing remote can't make it endless.
     async fn find_latest(&self, start: &Offset) -> Result<Option<Offset>, Interrupt> {
         let mut backoff = Backoff::new(self.options.retry);
         loop {
@@ -223,7 +225,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         &mut self,
         position: &Position,
         up_to: Option<&Offset>,
-        passed: &mut Passed,
+        visited: &mut VisitedOffsets,
     ) -> Result<Option<(BatchReport, Result<(), PipelineError>)>, Interrupt> {
         let began = self.clock.elapsed();
         let mut backoff = Backoff::new(self.options.retry);
@@ -232,7 +234,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             let attempt = tokio::select! {
                 biased;
                 () = stop.stopped() => return Err(Interrupt::Stopped),
-                attempt = self.read(position, up_to, passed) => attempt,
+                attempt = self.read(position, up_to, visited) => attempt,
             };
             match attempt {
                 Ok(read) => break read,
@@ -255,47 +257,47 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             }
             return Ok(None);
         }
-        if !passed.by(&rows.end) {
+        if !visited.insert(&rows.end) {
             return Err(goes_back(&position.offset, &rows.end).into());
         }
         let end = rows.end.clone();
         let mut report = self.commit(position, rows, up_to, times).await?;
         let committed = self.clock.elapsed();
-        let told = self.acknowledge(&end).await;
+        let acknowledged = self.acknowledge(&end).await;
         times = report.times;
         times.acknowledge = self.clock.elapsed().saturating_sub(committed);
         times.total = self.clock.elapsed().saturating_sub(began);
         report.times = times;
-        Ok(Some((report, told)))
+        Ok(Some((report, acknowledged)))
     }
 
     async fn read(
         &mut self,
         position: &Position,
         up_to: Option<&Offset>,
-        passed: &Passed,
-    ) -> Result<(ReadRows<K>, StageTimes), PipelineError> {
+        visited: &VisitedOffsets,
+    ) -> Result<(ReadOutcome<K>, StepDurations), PipelineError> {
         let start = &position.offset;
         let limit = self.options.limit;
         let began = self.clock.elapsed();
         let plan = plan(&*self.source, start, up_to, limit).await?;
         let planned = self.clock.elapsed();
-        let progress = &*self.progress;
+        let observer = &*self.observer;
         let rows = match plan {
-            Plan::Nothing => ReadRows::nothing(start.clone()),
-            Plan::Range { end, partitions } => {
+            BatchPlan::Nothing => ReadOutcome::nothing(start.clone()),
+            BatchPlan::Range { end, partitions } => {
                 let parallelism = self.options.parallelism;
                 let (source, sink) = (&self.source, &mut self.sink);
-                read_range(source, sink, end, partitions, parallelism, limit, progress).await?
+                read_range(source, sink, end, partitions, parallelism, limit, observer).await?
             }
-            Plan::Sequential => {
-                read_sequential(&self.source, &mut self.sink, start, limit, passed, progress).await?
+            BatchPlan::Sequential => {
+                read_sequential(&self.source, &mut self.sink, start, limit, visited, observer).await?
             }
         };
-        let times = StageTimes {
+        let times = StepDurations {
             plan: planned.saturating_sub(began),
             read: self.clock.elapsed().saturating_sub(planned),
-            ..StageTimes::default()
+            ..StepDurations::default()
         };
         Ok((rows, times))
     }
@@ -306,7 +308,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         error: SourceError,
     ) -> Result<(), Interrupt> {
         let (pause, message) = backoff.pause_after(error)?;
-        self.progress.retrying(backoff.failures(), pause, &message);
+        self.observer.retrying(backoff.failures(), pause, &message);
         self.pause(pause).await
     }
 

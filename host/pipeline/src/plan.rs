@@ -1,17 +1,17 @@
 use crate::{Offset, Partition, PipelineError, ReadLimit, Source};
 
-/// What the next micro-batch is to read.
+/// The reading of the next micro-batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Plan {
+pub(crate) enum BatchPlan {
     /// Nothing is there to read.
     Nothing,
     /// The range up to `end`, in parts that may be read at the same time.
     Range { end: Offset, partitions: Vec<Partition> },
-    /// On from the start; only reading tells where it ends.
+    /// On from the start; the end is only known after reading.
     Sequential,
 }
 
-/// The most parts that a range may be split into. More are a fault, or an attack on the host's memory.
+/// The maximum number of parts of a range. More are a fault, or an attack on the host's memory.
 const MAX_PARTITIONS: usize = 100_000;
 
 /// Asks the source what to read after `start`, not beyond `up_to`.
@@ -20,9 +20,9 @@ pub(crate) async fn plan<S: Source>(
     start: &Offset,
     up_to: Option<&Offset>,
     limit: ReadLimit,
-) -> Result<Plan, PipelineError> {
+) -> Result<BatchPlan, PipelineError> {
     let Some(end) = source.latest_offset(start, up_to, limit).await? else {
-        return Ok(Plan::Sequential);
+        return Ok(BatchPlan::Sequential);
     };
     if end == *start {
         return match up_to {
@@ -32,7 +32,7 @@ pub(crate) async fn plan<S: Source>(
                     "latest-offset({start}, up to {up_to}) stays at {start}, although it gave {up_to} before"
                 )))
             }
-            _ => Ok(Plan::Nothing),
+            _ => Ok(BatchPlan::Nothing),
         };
     }
     let partitions = source.partitions(start, &end).await?;
@@ -44,5 +44,5 @@ pub(crate) async fn plan<S: Source>(
             partitions.len()
         )));
     }
-    Ok(Plan::Range { end, partitions })
+    Ok(BatchPlan::Range { end, partitions })
 }

@@ -5,10 +5,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::keys::SeenKeys;
-use crate::passed::{Passed, goes_back};
+use crate::visited_offsets::{VisitedOffsets, goes_back};
 use crate::{
-    Batch, Batches, Offset, Partition, PipelineError, ProgressSink, ReadLimit, Sink, Source, SourceError,
-    SourceUsage, Stage, StageSummary,
+    Batch, Batches, Offset, Partition, PipelineError, PipelineObserver, ReadLimit, Sink, Source, SourceError,
+    SourceUsage, Stage, WriteStats,
 };
 
 /// Batches that may wait between the readers and the stage. Together with one in each reader's hand it
@@ -18,22 +18,22 @@ const QUEUED_BATCHES: usize = 2;
 pub(crate) type StagedOf<K> = <<K as Sink>::Stage as Stage>::Staged;
 
 /// Rows of one micro-batch, written but not visible.
-pub(crate) struct StagedRows<K: Sink> {
+pub(crate) struct StagedBatch<K: Sink> {
     pub(crate) staged: Option<StagedOf<K>>,
-    pub(crate) summary: StageSummary,
+    pub(crate) summary: WriteStats,
     pub(crate) end: Offset,
     pub(crate) usage: SourceUsage,
 }
 
 /// Rows of one micro-batch, all read and not all written yet.
-pub(crate) struct ReadRows<K: Sink> {
+pub(crate) struct ReadOutcome<K: Sink> {
     stage: Option<K::Stage>,
     rows: u64,
     end: Offset,
     usage: SourceUsage,
 }
 
-impl<K: Sink> ReadRows<K> {
+impl<K: Sink> ReadOutcome<K> {
     /// Nothing, behind `end`.
     pub(crate) fn nothing(end: Offset) -> Self {
         Self {
@@ -45,17 +45,17 @@ impl<K: Sink> ReadRows<K> {
     }
 
     /// Writes what is left. Dropped half way, it may leave files that nobody knows.
-    pub(crate) async fn finish(self) -> Result<StagedRows<K>, PipelineError> {
+    pub(crate) async fn finish(self) -> Result<StagedBatch<K>, PipelineError> {
         let (staged, summary) = match self.stage {
             Some(stage) => {
                 let (staged, summary) = stage.finish().await?;
                 (Some(staged), summary)
             }
-            None => (None, StageSummary::default()),
+            None => (None, WriteStats::default()),
         };
-        Ok(StagedRows {
+        Ok(StagedBatch {
             staged,
-            summary: StageSummary {
+            summary: WriteStats {
                 rows: self.rows,
                 ..summary
             },
@@ -73,9 +73,9 @@ pub(crate) async fn read_range<S: Source, K: Sink>(
     partitions: Vec<Partition>,
     parallelism: usize,
     limit: ReadLimit,
-    progress: &dyn ProgressSink,
-) -> Result<ReadRows<K>, PipelineError> {
-    let mut staging = Staging::new(SeenKeys::new(source.key(false), &source.schema()), sink, progress);
+    observer: &dyn PipelineObserver,
+) -> Result<ReadOutcome<K>, PipelineError> {
+    let mut writer = BatchWriter::new(SeenKeys::new(source.key(false), &source.schema()), sink, observer);
     let workers = parallelism.clamp(1, partitions.len().max(1));
     let parts = Arc::new(std::sync::Mutex::new(partitions.into_iter()));
     let (sender, mut receiver) = mpsc::channel(QUEUED_BATCHES);
@@ -88,23 +88,23 @@ pub(crate) async fn read_range<S: Source, K: Sink>(
     while let Some(batch) = receiver.recv().await {
         let batch = batch?;
         // Looked at before anything is written.
-        let rows = staging.rows.saturating_add(count_rows(&batch));
-        if let Some(most) = limit.max_rows.filter(|most| rows > *most) {
+        let rows = writer.rows.saturating_add(count_rows(&batch));
+        if let Some(max) = limit.max_rows.filter(|max| rows > *max) {
             return Err(PipelineError::Contract(format!(
-                "the range up to {} has more than the {most} rows that latest-offset was limited to",
+                "the range up to {} has more than the {max} rows that latest-offset was limited to",
                 end.shown()
             )));
         }
-        let bytes = staging.bytes.saturating_add(count_bytes(&batch));
-        if let Some(most) = limit.max_bytes.filter(|most| bytes > *most) {
-            return Err(PipelineError::TooManyBytes { end, most });
+        let bytes = writer.bytes.saturating_add(count_bytes(&batch));
+        if let Some(max) = limit.max_bytes.filter(|max| bytes > *max) {
+            return Err(PipelineError::TooManyBytes { end, max });
         }
-        staging.add(batch).await?;
+        writer.add(batch).await?;
     }
     while let Some(reader) = readers.join_next().await {
-        reader.map_err(|e| SourceError::Host(Box::new(e)))?;
+        reader.map_err(|e| SourceError::Sandbox(Box::new(e)))?;
     }
-    Ok(staging.end_at(end))
+    Ok(writer.end_at(end))
 }
 
 /// Reads on from `start` until the limit is reached or nothing is left.
@@ -113,11 +113,11 @@ pub(crate) async fn read_sequential<S: Source, K: Sink>(
     sink: &mut K,
     start: &Offset,
     limit: ReadLimit,
-    passed: &Passed,
-    progress: &dyn ProgressSink,
-) -> Result<ReadRows<K>, PipelineError> {
-    let mut staging = Staging::new(SeenKeys::new(source.key(true), &source.schema()), sink, progress);
-    let mut within = Passed::from(start);
+    visited: &VisitedOffsets,
+    observer: &dyn PipelineObserver,
+) -> Result<ReadOutcome<K>, PipelineError> {
+    let mut writer = BatchWriter::new(SeenKeys::new(source.key(true), &source.schema()), sink, observer);
+    let mut within = VisitedOffsets::new(start);
     let mut end = start.clone();
     let mut batches = source.read_from(start, limit).await?;
     while let Some(batch) = batches.next().await? {
@@ -133,26 +133,26 @@ pub(crate) async fn read_sequential<S: Source, K: Sink>(
             return Err(PipelineError::Stuck { rows, offset: end });
         }
         // That it comes back to where it began is told when it ends there.
-        if reached != end && reached != *start && (passed.has(&reached) || !within.by(&reached)) {
+        if reached != end && reached != *start && (visited.contains(&reached) || !within.insert(&reached)) {
             return Err(goes_back(&end, &reached));
         }
         // A batch that would go over a limit is read again by the next micro-batch, from `end`.
         let bytes = count_bytes(&batch);
-        let over = limit.max_rows.is_some_and(|most| staging.rows + rows > most)
+        let over = limit.max_rows.is_some_and(|max| writer.rows + rows > max)
             || limit
                 .max_bytes
-                .is_some_and(|most| staging.bytes.saturating_add(bytes) > most);
-        if staging.rows > 0 && over {
+                .is_some_and(|max| writer.bytes.saturating_add(bytes) > max);
+        if writer.rows > 0 && over {
             break;
         }
-        staging.add(batch).await?;
+        writer.add(batch).await?;
         end = reached;
-        if limit.max_rows.is_some_and(|most| staging.rows >= most) {
+        if limit.max_rows.is_some_and(|max| writer.rows >= max) {
             break;
         }
     }
     drop(batches);
-    Ok(staging.end_at(end))
+    Ok(writer.end_at(end))
 }
 
 async fn read_parts<S: Source>(
@@ -184,23 +184,23 @@ async fn read_part<S: Source>(
 }
 
 /// A stage that is begun with the first row, so that a micro-batch without rows leaves no file.
-struct Staging<'a, K: Sink> {
+struct BatchWriter<'a, K: Sink> {
     sink: &'a mut K,
     stage: Option<K::Stage>,
-    progress: &'a dyn ProgressSink,
+    observer: &'a dyn PipelineObserver,
     rows: u64,
     bytes: u64,
     usage: SourceUsage,
     keys: Option<SeenKeys>,
 }
 
-impl<'a, K: Sink> Staging<'a, K> {
-    fn new(keys: Option<SeenKeys>, sink: &'a mut K, progress: &'a dyn ProgressSink) -> Self {
+impl<'a, K: Sink> BatchWriter<'a, K> {
+    fn new(keys: Option<SeenKeys>, sink: &'a mut K, observer: &'a dyn PipelineObserver) -> Self {
         Self {
             keys,
             sink,
             stage: None,
-            progress,
+            observer,
             rows: 0,
             bytes: 0,
             usage: SourceUsage::default(),
@@ -223,13 +223,13 @@ impl<'a, K: Sink> Staging<'a, K> {
         }
         if rows > 0 {
             self.rows = self.rows.saturating_add(rows);
-            self.progress.rows_staged(rows);
+            self.observer.rows_staged(rows);
         }
         Ok(())
     }
 
-    fn end_at(self, end: Offset) -> ReadRows<K> {
-        ReadRows {
+    fn end_at(self, end: Offset) -> ReadOutcome<K> {
+        ReadOutcome {
             stage: self.stage,
             rows: self.rows,
             end,

@@ -32,7 +32,7 @@ pub struct CommitReceipt {
 
 /// What a stage holds after its last row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StageSummary {
+pub struct WriteStats {
     /// Rows written.
     pub rows: u64,
     /// Files written.
@@ -108,5 +108,5 @@ pub trait Stage: Send + 'static {
     fn write(&mut self, rows: RecordBatch) -> impl Future<Output = Result<(), SinkError>> + Send;
 
     /// Closes the files. They are durable when this returns.
-    fn finish(self) -> impl Future<Output = Result<(Self::Staged, StageSummary), SinkError>> + Send;
+    fn finish(self) -> impl Future<Output = Result<(Self::Staged, WriteStats), SinkError>> + Send;
 }

@@ -20,13 +20,13 @@ pub struct ReadLimit {
 pub struct Batch {
     /// The rows, all of the source's schema. May be empty.
     pub rows: Vec<RecordBatch>,
-    /// The offset behind the last row, for a source that learns it by reading.
+    /// The offset after the last row, from a source that learns it by reading.
     pub end: Option<Offset>,
-    /// What it cost to get them.
+    /// The cost of reading them.
     pub usage: SourceUsage,
 }
 
-/// What reading cost.
+/// The cost of reading.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SourceUsage {
     /// Processor time inside the source.
@@ -39,7 +39,7 @@ pub struct SourceUsage {
     pub response_bytes: u64,
     /// HTTP requests.
     pub requests: u64,
-    /// The most memory that one instance held, in bytes.
+    /// The peak memory of one instance, in bytes.
     pub peak_memory: u64,
 }
 
@@ -62,10 +62,10 @@ pub trait Source: Send + Sync + 'static {
     /// Record batches of one partition or one sequential read.
     type Batches: Batches;
 
-    /// Who reads.
+    /// The component that reads.
     fn component(&self) -> &ComponentId;
 
-    /// What is read, as far as it is not told by the component's name.
+    /// Which rows are read, beside the component's name.
     fn identity(&self) -> SourceIdentity {
         SourceIdentity::default()
     }
@@ -73,10 +73,10 @@ pub trait Source: Send + Sync + 'static {
     /// The schema of every row.
     fn schema(&self) -> SchemaRef;
 
-    /// Columns that tell the rows of a range apart, or those of a sequential reading: no micro-batch may have a key
-    /// twice. Empty where it may, as it may where a row that changed comes again.
+    /// Columns that identify the rows of a range, or those of a sequential read: no micro-batch may have a key twice.
+    /// Empty where it may, for example where a changed row comes again.
     ///
-    /// Rows that one reading finds twice may have moved while they were read, so the micro-batch is tried again.
+    /// Rows that are found twice may have moved while they were read, so the micro-batch is tried again.
     fn key(&self, sequential: bool) -> &[String] {
         let _ = sequential;
         &[]
@@ -85,7 +85,7 @@ pub trait Source: Send + Sync + 'static {
     /// Where a pipeline without a committed batch starts.
     fn initial_offset(&self) -> impl Future<Output = Result<Offset, SourceError>> + Send;
 
-    /// Where a micro-batch that starts at `start` ends, never beyond `up_to`; `None` when only reading tells.
+    /// Where a micro-batch that starts at `start` ends, never beyond `up_to`; `None` when the end is only known after reading.
     fn latest_offset(
         &self,
         start: &Offset,
@@ -110,11 +110,10 @@ pub trait Source: Send + Sync + 'static {
         limit: ReadLimit,
     ) -> impl Future<Output = Result<Self::Batches, SourceError>> + Send;
 
-    /// Tells the source that everything up to `end` is in the table.
+    /// Acknowledges that everything up to `end` is in the table.
     fn commit(&self, end: &Offset) -> impl Future<Output = Result<(), SourceError>> + Send;
 
-    /// What it used since this was last asked, beside what comes with its batches: for planning, for ends of readings, for
-    /// acknowledging.
+    /// The cost since the last call that no batch carries: of planning, of the ends of readings, of acknowledging.
     fn take_usage(&self) -> SourceUsage {
         SourceUsage::default()
     }

@@ -32,7 +32,7 @@ impl SourceIdentity {
         format!("{:016x}", Offset::from(value.clone()).fingerprint())
     }
 
-    /// What tells this source, with the name of its component, from the one that read the last micro-batch.
+    /// The difference between this source, with the name of its component, and the one that read the last micro-batch.
     ///
     /// Options that count for the earlier one only are passed over: a newer version may have none of that name.
     pub(crate) fn difference(

@@ -4,7 +4,7 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub struct Stopper(watch::Sender<bool>);
 
-/// What a pipeline watches. Clones watch the same [`Stopper`].
+/// The signal that a pipeline watches. Clones watch the same [`Stopper`].
 #[derive(Clone, Debug)]
 pub struct StopSignal(watch::Receiver<bool>);
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::config::PipelineFile;
 use crate::open::OpenPipeline;
-use crate::{Host, RuntimeError};
+use crate::{Runtime, RuntimeError};
 
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
@@ -26,7 +26,7 @@ pub enum Finding {
     Failed(String),
 }
 
-impl Host {
+impl Runtime {
     /// Finds out everything that can be known without reading rows. The table is not touched; in the
     /// checkpoint location, and below a table on S3, a file is written and removed.
     ///

@@ -1,5 +1,5 @@
-//! Exactly once rests on one promise of the store: an object that is there is not written a second time by who
-//! asks for a new one. Some stores that speak S3 ignore that wish (`If-None-Match: *`) without a word, others
+//! Exactly once rests on one promise of the store: an object that is there is not written a second time by a
+//! caller that asks for a new one. Some stores that speak S3 ignore that wish (`If-None-Match: *`) without a word, others
 //! refuse it. So a store of that kind is tried before anything is written to it.
 
 use std::sync::Arc;

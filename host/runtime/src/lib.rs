@@ -3,12 +3,12 @@
 //!
 //! ```no_run
 //! # async fn run() -> Result<(), sandbar_runtime::RuntimeError> {
-//! use sandbar_runtime::{Host, PipelineFile, RunMode, Silent, Stopper};
+//! use sandbar_runtime::{Runtime, PipelineFile, RunMode, NoopObserver, Stopper};
 //!
-//! let host = Host::new()?;
+//! let runtime = Runtime::new()?;
 //! let file = PipelineFile::load("comments.toml".as_ref())?;
 //! let (_stopper, stop) = Stopper::new();
-//! let summary = host.open(&file).await?.run(RunMode::AvailableNow, Silent::shared(), stop).await?;
+//! let summary = runtime.open(&file).await?.run(RunMode::AvailableNow, NoopObserver::shared(), stop).await?;
 //! println!("{} rows", summary.rows);
 //! # Ok(())
 //! # }
@@ -19,11 +19,11 @@ mod check;
 mod conditional_put;
 mod config;
 mod error;
-mod host;
 mod location;
 mod open;
 mod place;
 mod preview;
+mod runtime;
 mod single_writer;
 mod source_options;
 mod status;
@@ -35,11 +35,11 @@ pub use config::{
     SecretRef, SinkConfig, SourceConfig, TriggerConfig,
 };
 pub use error::RuntimeError;
-pub use host::Host;
-pub use open::{OpenPipeline, RunMode, Silent};
+pub use open::{NoopObserver, OpenPipeline, RunMode};
+pub use runtime::Runtime;
 pub use sandbar_pipeline::{
-    BatchId, BatchReport, Clock, ComponentId, Offset, ProgressSink, RunSummary, SourceError, SourceUsage,
-    StageTimes, StopSignal, Stopper, SystemClock, is_unprintable,
+    BatchId, BatchReport, Clock, ComponentId, Offset, PipelineObserver, RunSummary, SourceError, SourceUsage,
+    StepDurations, StopSignal, Stopper, SystemClock, is_unprintable,
 };
 pub use sandbar_policy::{LimitKey, Limits};
 pub use sandbar_sandbox::{

@@ -2,19 +2,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_schema::SchemaRef;
-use sandbar_delta::{DeltaOptions, DeltaSink, ProgressPlace};
+use sandbar_delta::{DeltaOptions, DeltaSink, OffsetStorage};
 use sandbar_pipeline::{
     BatchReport, CheckpointError, CheckpointLocation, CheckpointOwner, Clock, Offset, Pipeline,
-    PipelineError, PipelineOptions, ProgressSink, ReadLimit, RetryPolicy, RunSummary, Sink, SinkError,
+    PipelineError, PipelineObserver, PipelineOptions, ReadLimit, RetryPolicy, RunSummary, Sink, SinkError,
     Source, SourceError, Start, StopSignal, Stopper, Trigger,
 };
 use sandbar_sandbox::{Connector, SandboxError, SandboxSource, StreamInfo};
 
 use crate::conditional_put::Denied;
 use crate::config::{PipelineFile, Progress};
-use crate::host::check_options;
 use crate::location::{CheckpointPlace, TableLocation};
 use crate::place::one_spelling;
+use crate::runtime::check_options;
 use crate::source_options::{open_options, permissions};
 use crate::{RuntimeError, location};
 
@@ -44,16 +44,16 @@ pub struct OpenPipeline {
 }
 
 /// A progress sink that says nothing.
-pub struct Silent;
+pub struct NoopObserver;
 
-impl Silent {
+impl NoopObserver {
     /// One to hand over.
-    pub fn shared() -> Arc<dyn ProgressSink> {
+    pub fn shared() -> Arc<dyn PipelineObserver> {
         Arc::new(Self)
     }
 }
 
-impl ProgressSink for Silent {
+impl PipelineObserver for NoopObserver {
     fn committed(&self, _: &BatchReport) {}
 }
 
@@ -70,7 +70,7 @@ impl OpenPipeline {
             let file = file.clone();
             tokio::task::spawn_blocking(move || open_options(&file))
         };
-        let options = options.await.map_err(|e| SourceError::Host(Box::new(e)))??;
+        let options = options.await.map_err(|e| SourceError::Sandbox(Box::new(e)))??;
         let permissions = permissions(&options);
         let opened = SandboxSource::open(connector.clone(), checkpoint.location.clone(), options).await;
         let source = opened.map_err(|e| match e {
@@ -111,7 +111,7 @@ impl OpenPipeline {
     pub async fn run(
         &self,
         mode: RunMode,
-        progress: Arc<dyn ProgressSink>,
+        progress: Arc<dyn PipelineObserver>,
         stop: StopSignal,
     ) -> Result<RunSummary, RuntimeError> {
         self.connector.process().check().map_err(SandboxError::from)?;
@@ -132,7 +132,7 @@ impl OpenPipeline {
         );
         let mut pipeline = self.pipeline(trigger, progress, stop).await?;
         let outcome = pipeline.run().await;
-        pipeline.into_sink().settle().await;
+        pipeline.into_sink().close().await;
         outcome.map_err(|e| self.failed(e))
     }
 
@@ -143,9 +143,9 @@ impl OpenPipeline {
     pub async fn reset(&self, to: Offset) -> Result<BatchReport, RuntimeError> {
         self.connector.process().check().map_err(SandboxError::from)?;
         let (_stopper, stop) = Stopper::new();
-        let mut pipeline = self.pipeline(Trigger::Once, Silent::shared(), stop).await?;
+        let mut pipeline = self.pipeline(Trigger::Once, NoopObserver::shared(), stop).await?;
         let outcome = pipeline.reset(to).await;
-        pipeline.into_sink().settle().await;
+        pipeline.into_sink().close().await;
         outcome.map_err(|e| self.failed(e))
     }
 
@@ -204,7 +204,7 @@ impl OpenPipeline {
     async fn pipeline(
         &self,
         trigger: Trigger,
-        progress: Arc<dyn ProgressSink>,
+        progress: Arc<dyn PipelineObserver>,
         stop: StopSignal,
     ) -> Result<Pipeline<SandboxSource, DeltaSink>, RuntimeError> {
         let retry = &self.file.config().retry;
@@ -224,7 +224,7 @@ impl OpenPipeline {
             ..RetryPolicy::default()
         };
         let mut pipeline = self
-            .pipeline_with(Trigger::Once, once, Silent::shared(), stop)
+            .pipeline_with(Trigger::Once, once, NoopObserver::shared(), stop)
             .await?;
         pipeline.find_start().await.map_err(|e| self.failed(e))
     }
@@ -233,7 +233,7 @@ impl OpenPipeline {
         &self,
         trigger: Trigger,
         retry: RetryPolicy,
-        progress: Arc<dyn ProgressSink>,
+        progress: Arc<dyn PipelineObserver>,
         stop: StopSignal,
     ) -> Result<Pipeline<SandboxSource, DeltaSink>, RuntimeError> {
         let sink = DeltaSink::open(self.sink_options().await?, &self.source.schema()).await?;
@@ -274,7 +274,7 @@ impl OpenPipeline {
     }
 }
 
-/// The source with what tells its rows apart: by the file's word for every reading, by the component's for ranges alone. A
+/// The source with the key of its rows: the file's for every reading, the component's for ranges alone. A
 /// row that changed comes again in many a sequential reading, and its key with it.
 async fn with_key(
     source: SandboxSource,
@@ -304,7 +304,7 @@ async fn with_key(
     let streams = match connector.discover(&options).await {
         Ok(streams) => streams,
         Err(error) => {
-            tracing::debug!(%error, "what tells rows apart is not known");
+            tracing::debug!(%error, "the key of the rows is not known");
             return Ok(source);
         }
     };
@@ -339,8 +339,8 @@ fn options_for(file: &PipelineFile, table: &TableLocation, clock: Arc<dyn Clock>
     options.partition_by = config.sink.partition_by.clone();
     options.ingested_at = config.sink.ingested_at.clone();
     options.progress = match config.sink.progress {
-        Progress::Table => ProgressPlace::Table,
-        Progress::Checkpoint => ProgressPlace::Checkpoint,
+        Progress::Table => OffsetStorage::Table,
+        Progress::Checkpoint => OffsetStorage::Checkpoint,
     };
     options
 }

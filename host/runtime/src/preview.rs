@@ -9,12 +9,12 @@ use sandbar_pipeline::{Batches, ReadLimit, SinkError, Source, SourceError};
 use crate::config::PipelineFile;
 use crate::location::CheckpointPlace;
 use crate::open::{OpenPipeline, delta_options};
-use crate::{Host, RuntimeError};
+use crate::{Runtime, RuntimeError};
 
 /// The most that the rows of a preview may take in memory.
 const MAX_BYTES: u64 = 256 << 20;
 
-impl Host {
+impl Runtime {
     /// Reads the first rows that a pipeline would read if it were new. Writes nothing anywhere.
     ///
     /// # Errors
@@ -205,7 +205,7 @@ impl First {
 }
 
 fn refused(reason: String) -> RuntimeError {
-    SourceError::Host(reason.into()).into()
+    SourceError::Sandbox(reason.into()).into()
 }
 
 #[cfg(test)]

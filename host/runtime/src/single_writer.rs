@@ -11,7 +11,7 @@ use object_store::{
 
 /// A store without a conditional put, for one writer: it looks whether a name is free, and then takes it.
 ///
-/// Between the two another writer could come: who uses this says that there is none.
+/// Between the two another writer could come: a caller that uses this says that there is none.
 #[derive(Debug)]
 pub(crate) struct SingleWriter(Arc<dyn ObjectStore>);
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::config::PipelineFile;
 use crate::open::delta_options;
-use crate::{Host, RuntimeError};
+use crate::{Runtime, RuntimeError};
 
 /// Where a pipeline stands.
 #[derive(Debug, Serialize)]
@@ -52,7 +52,7 @@ pub struct PastBatch {
     pub component: ComponentId,
 }
 
-impl Host {
+impl Runtime {
     /// Tells where a pipeline stands, with its last `limit` micro-batches. Asks the source what is newest;
     /// that it does not answer is part of the status.
     ///

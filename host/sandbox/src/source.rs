@@ -252,7 +252,7 @@ impl ControlLease<'_> {
     /// Puts the instance back, unless the host had to stop it.
     fn give_back<T>(mut self, answer: Result<T, SourceError>) -> Result<T, SourceError> {
         self.spent.add(&self.open.instance.take_usage());
-        if !matches!(answer, Err(SourceError::Host(_))) {
+        if !matches!(answer, Err(SourceError::Sandbox(_))) {
             *self.slot = Some(self.open);
         }
         answer

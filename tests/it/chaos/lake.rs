@@ -10,7 +10,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use sandbar_delta::ProgressPlace;
+use sandbar_delta::OffsetStorage;
 use serde_json::{Value, json};
 
 use super::source::{position, schema};
@@ -42,10 +42,10 @@ impl Lake {
     }
 
     /// Creates the table as another tool would, with a log checkpoint at every second version.
-    pub(super) async fn create(&self, progress: ProgressPlace) {
+    pub(super) async fn create(&self, progress: OffsetStorage) {
         let features: &[&str] = match progress {
-            ProgressPlace::Table => &["domainMetadata"],
-            ProgressPlace::Checkpoint => &[],
+            OffsetStorage::Table => &["domainMetadata"],
+            OffsetStorage::Checkpoint => &[],
         };
         let fields = json!([{"name": "id", "type": "long", "nullable": true, "metadata": {}}]);
         let schema = json!({"type": "struct", "fields": fields}).to_string();
@@ -108,7 +108,7 @@ impl Lake {
     ///
     /// Fails unless each commit holds just the rows that it says, follows the one before, and carries the same
     /// number and offset in all places that tell them, and each foreign row is there.
-    pub(super) async fn batches(&self, progress: ProgressPlace, foreign: &[i64]) -> Vec<Landed> {
+    pub(super) async fn batches(&self, progress: OffsetStorage, foreign: &[i64]) -> Vec<Landed> {
         let mut landed: Vec<Landed> = Vec::new();
         let mut strangers = Vec::new();
         let versions = self.versions().await;
@@ -133,7 +133,7 @@ impl Lake {
                 component: note["component"]["version"].as_str().unwrap().to_owned(),
             };
             let (last, reached) = landed.last().map_or((0, 0), |last| (last.batch, last.end));
-            let gapless = progress == ProgressPlace::Checkpoint || batch.batch == last + 1;
+            let gapless = progress == OffsetStorage::Checkpoint || batch.batch == last + 1;
             assert!(batch.batch > last && gapless, "{version}: {batch:?} after {last}");
             assert_eq!(batch.start, reached, "{version}: {batch:?}");
             ids.sort_unstable();
@@ -144,7 +144,7 @@ impl Lake {
                 (&txn["appId"], &txn["version"]),
                 (&"sandbar/numbers".into(), &batch.batch.into())
             );
-            if progress == ProgressPlace::Table {
+            if progress == OffsetStorage::Table {
                 let text = find("domainMetadata").unwrap()["configuration"].as_str().unwrap();
                 let progress: Value = serde_json::from_str(text).unwrap();
                 assert_eq!(

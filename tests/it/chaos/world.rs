@@ -7,11 +7,11 @@ use futures::TryStreamExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
-use sandbar_delta::{DeltaOptions, DeltaSink, ProgressPlace};
+use sandbar_delta::{DeltaOptions, DeltaSink, OffsetStorage};
 use sandbar_harness::store::{FaultyStore, Process};
 use sandbar_pipeline::{
-    BatchReport, CheckpointLocation, Clock, Offset, Pipeline, PipelineError, PipelineOptions, ProgressSink,
-    ReadLimit, RetryPolicy, RunSummary, Stopper, Trigger,
+    BatchReport, CheckpointLocation, Clock, Offset, Pipeline, PipelineError, PipelineObserver,
+    PipelineOptions, ReadLimit, RetryPolicy, RunSummary, Stopper, Trigger,
 };
 use url::Url;
 
@@ -23,7 +23,7 @@ use super::source::{Numbers, component, offset, schema};
 pub(super) struct Setup {
     /// Whether the source learns the end of a range only by reading.
     pub(super) sequential: bool,
-    pub(super) progress: ProgressPlace,
+    pub(super) progress: OffsetStorage,
     /// Whether the table is there beforehand, with log checkpoints at every second version.
     pub(super) existing: bool,
     /// Rows at the start, five to a micro-batch.
@@ -49,8 +49,8 @@ impl Setup {
             Self {
                 sequential: bit(0),
                 progress: match bit(1) {
-                    false => ProgressPlace::Table,
-                    true => ProgressPlace::Checkpoint,
+                    false => OffsetStorage::Table,
+                    true => OffsetStorage::Checkpoint,
                 },
                 existing: bit(2),
                 rows: if bit(3) { 13 } else { 4 },
@@ -59,7 +59,7 @@ impl Setup {
     }
 
     pub(super) fn logged(&self) -> bool {
-        self.progress == ProgressPlace::Checkpoint
+        self.progress == OffsetStorage::Checkpoint
     }
 }
 
@@ -87,7 +87,7 @@ impl World {
     ) -> Result<RunSummary, PipelineError> {
         let mut pipeline = self.pipeline(process, version).await?;
         let outcome = pipeline.run().await;
-        pipeline.into_sink().settle().await;
+        pipeline.into_sink().close().await;
         outcome
     }
 
@@ -263,7 +263,7 @@ impl Clock for SwiftClock {
 /// A progress sink that says nothing.
 struct Unheard;
 
-impl ProgressSink for Unheard {
+impl PipelineObserver for Unheard {
     fn committed(&self, _: &BatchReport) {}
 
     fn started(&self, _: u64, _: &Offset) {}

@@ -11,12 +11,12 @@ use sandbar_harness::ScriptedApi;
 use sandbar_hostile::{Call, Mode};
 use sandbar_pipeline::{Batches, CheckpointLocation, Partition, ReadLimit, Source, SourceError, Stopper};
 use sandbar_policy::Limits;
-use sandbar_runtime::{Host, Offset, OpenPipeline, PipelineFile, RunMode, RuntimeError, Silent};
+use sandbar_runtime::{NoopObserver, Offset, OpenPipeline, PipelineFile, RunMode, Runtime, RuntimeError};
 use sandbar_sandbox::{
     Compiler, Connector, OpenOptions, Sandbox, SandboxBatches, SandboxError, SandboxSource,
 };
 use serde_json::json;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 use super::ipc;
 use super::world::{hex, hostile};
@@ -24,10 +24,10 @@ use crate::support::{Running, Workspace, say, until};
 
 /// Tells this test, in a process of its own, that it is there.
 const HERE: &str = "SANDBAR_TEST_FORKS";
-const NAME: &str = "hostile::forked::in_a_fork_every_call_is_refused_and_a_new_host_works";
+const NAME: &str = "hostile::forked::in_a_fork_every_call_is_refused_and_a_new_runtime_works";
 
 #[test]
-fn in_a_fork_every_call_is_refused_and_a_new_host_works() {
+fn in_a_fork_every_call_is_refused_and_a_new_runtime_works() {
     if std::env::var_os(HERE).is_some() {
         return forks();
     }
@@ -49,7 +49,7 @@ struct Made {
     api: ScriptedApi,
     work: Workspace,
     sandbox: Sandbox,
-    host: Host,
+    host: Runtime,
     file: PipelineFile,
     connector: Arc<Connector>,
     open: OpenPipeline,
@@ -59,7 +59,7 @@ struct Made {
     batches: SandboxBatches,
 }
 
-fn runtime() -> Runtime {
+fn runtime() -> tokio::runtime::Runtime {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.unwrap()
 }
@@ -127,7 +127,7 @@ async fn make() -> Made {
     std::fs::write(work.path("hostile.wasm"), HOSTILE).unwrap();
     work.add(&hostile(&api, Mode::Healthy, Call::Open));
     // Compiled here, by threads that a fork does not have.
-    let host = Host::with_cache(None).unwrap();
+    let host = Runtime::with_cache(None).unwrap();
     let file = PipelineFile::load(&work.path("comments.toml")).unwrap();
     let open = host.open(&file).await.unwrap();
     let path = work.path("hostile.wasm");
@@ -165,7 +165,7 @@ fn in_the_fork(made: &mut Made) {
     let refused = runtime.block_on(all_refused(made));
     // That it is dropped does not wait either.
     drop(made.source.take());
-    runtime.block_on(a_new_host_works(&made.api, &made.work));
+    runtime.block_on(a_new_runtime_works(&made.api, &made.work));
     say(&format!(
         "{refused} calls were refused in a fork, and a new host worked there"
     ));
@@ -187,7 +187,7 @@ async fn all_refused(made: &mut Made) -> usize {
         host.table_rows(file, 3).await.map(drop),
         host.status(file, 3).await.map(drop),
         made.open
-            .run(RunMode::Once, Silent::shared(), stop)
+            .run(RunMode::Once, NoopObserver::shared(), stop)
             .await
             .map(drop),
         made.open.reset(offset()).await.map(drop),
@@ -234,7 +234,7 @@ async fn all_refused(made: &mut Made) -> usize {
     }
     for (at, answer) in of_sources.into_iter().enumerate() {
         match answer {
-            Err(SourceError::Host(cause)) => assert_forked(cause.downcast_ref().unwrap()),
+            Err(SourceError::Sandbox(cause)) => assert_forked(cause.downcast_ref().unwrap()),
             other => panic!("call {at} of a source: {other:?}"),
         }
     }
@@ -251,15 +251,16 @@ fn assert_forked(error: &SandboxError) {
 }
 
 /// It compiles, reads, and stops who computes for too long.
-async fn a_new_host_works(api: &ScriptedApi, work: &Workspace) {
-    let host = Host::with_cache(None).unwrap();
+async fn a_new_runtime_works(api: &ScriptedApi, work: &Workspace) {
+    let host = Runtime::with_cache(None).unwrap();
     let run = |name: &'static str, mode| {
         work.add(&hostile(api, mode, Call::Next).named(name));
         let (host, file) = (&host, PipelineFile::load(&work.path(&format!("{name}.toml"))));
         async move {
             let open = host.open(&file.unwrap()).await?;
             let (_stopper, stop) = Stopper::new();
-            open.run(RunMode::AvailableNow, Silent::shared(), stop).await
+            open.run(RunMode::AvailableNow, NoopObserver::shared(), stop)
+                .await
         }
     };
     assert_eq!(run("reads", Mode::Healthy).await.unwrap().rows, 3);

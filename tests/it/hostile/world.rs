@@ -8,10 +8,9 @@ use sandbar_components::HOSTILE;
 use sandbar_harness::ScriptedApi;
 use sandbar_hostile::{Call, Described, MARK, Mode, ROOM};
 use sandbar_pipeline::{PipelineError, SourceError, Stopper};
-use sandbar_runtime::{Compiler, Host, PipelineFile, RunMode, RunSummary, RuntimeError, Silent};
+use sandbar_runtime::{Compiler, NoopObserver, PipelineFile, RunMode, RunSummary, Runtime, RuntimeError};
 use sandbar_sandbox::SandboxError;
 use serde::Serialize;
-use tokio::runtime::Runtime;
 
 use super::ipc;
 use crate::support::{BOUND, Settings, Workspace, scratch};
@@ -43,8 +42,8 @@ pub(super) enum End {
 
 /// The process.
 pub(super) struct World {
-    runtime: Runtime,
-    host: Arc<Host>,
+    runtime: tokio::runtime::Runtime,
+    host: Arc<Runtime>,
     pub(super) api: ScriptedApi,
     pub(super) work: Workspace,
 }
@@ -81,7 +80,7 @@ impl World {
             .build();
         Self {
             runtime: runtime.unwrap(),
-            host: Arc::new(Host::with_cache(cache).unwrap().compiling_with(compiler)),
+            host: Arc::new(Runtime::with_cache(cache).unwrap().compiling_with(compiler)),
             api: ScriptedApi::start(ROWS as u64),
             work,
         }
@@ -149,7 +148,8 @@ impl World {
             let file = PipelineFile::load(&path)?;
             let open = host.open(&file).await?;
             let (_stopper, stop) = Stopper::new();
-            open.run(RunMode::AvailableNow, Silent::shared(), stop).await
+            open.run(RunMode::AvailableNow, NoopObserver::shared(), stop)
+                .await
         })
     }
 
@@ -198,7 +198,7 @@ fn judge(name: &str, outcome: &Result<RunSummary, RuntimeError>, end: &End) -> S
     };
     let sandbox = match (error, source) {
         (RuntimeError::Sandbox(sandbox), _) => Some(sandbox),
-        (_, Some(SourceError::Host(cause))) => cause.downcast_ref::<SandboxError>(),
+        (_, Some(SourceError::Sandbox(cause))) => cause.downcast_ref::<SandboxError>(),
         _ => None,
     };
     let protocol = matches!(

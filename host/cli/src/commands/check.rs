@@ -8,11 +8,11 @@ use crate::output::{columns, plain, print, print_json};
 
 /// Checks each file as far as it goes without reading rows.
 pub(crate) async fn execute(arguments: FilesArguments) -> Result<(), CliError> {
-    let host = super::host()?;
+    let runtime = super::runtime()?;
     let mut failed = false;
     for path in &arguments.files {
         let file = load(path)?;
-        let items = host.check(&file).await?;
+        let items = runtime.check(&file).await?;
         failed |= items.iter().any(|item| !item.finding.is_ok());
         let name = &file.config().name;
         if arguments.json {

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use sandbar_runtime::{Host, Offset, PipelineFile, RunMode, RunSummary};
+use sandbar_runtime::{Offset, PipelineFile, RunMode, RunSummary, Runtime};
 
 use crate::CliError;
 use crate::args::{DemoArguments, ProgressFormat};
@@ -39,11 +39,11 @@ pub(crate) async fn execute(arguments: DemoArguments) -> Result<(), CliError> {
         None => "the API can't be served on 127.0.0.1".into(),
     }))?;
     let path = write_pipeline_file(folder, &api, arguments.rows)?;
-    let host = super::host()?;
+    let runtime = super::runtime()?;
     let file = load(&path)?;
 
     // A demo that ran here before goes on where it ended: its rows are there already.
-    let before = host.status(&file, 0).await?;
+    let before = runtime.status(&file, 0).await?;
     let read = before.offset.as_ref().and_then(|o| o.value()["current"].as_u64());
     api.add_rows(arguments.rows.max(read.unwrap_or(0)));
     print(&format!(
@@ -59,7 +59,7 @@ pub(crate) async fn execute(arguments: DemoArguments) -> Result<(), CliError> {
         ))?;
     }
 
-    let first = run(&host, &file).await?;
+    let first = run(&runtime, &file).await?;
     print(&format!("2. First run:  {}\n", brought(&first)))?;
     if first.stopped {
         return Ok(());
@@ -69,24 +69,24 @@ pub(crate) async fn execute(arguments: DemoArguments) -> Result<(), CliError> {
         "3. The API grows by {}\n",
         plural(GROWTH, "comment", "comments")
     ))?;
-    let second = run(&host, &file).await?;
+    let second = run(&runtime, &file).await?;
     print(&format!("4. Second run: {}\n", brought(&second)))?;
     let api_command = format!("sandbar demo-api --port {} --rows {}", api.port(), api.rows());
     api.stop().await;
 
-    let rows = host.table_rows(&file, 5).await?.unwrap_or_default();
+    let rows = runtime.table_rows(&file, 5).await?.unwrap_or_default();
     print(&format!("\nSome rows of the table:\n{}\n", preview(&rows)))?;
     print(&places(folder, &path, &api_command))?;
     Ok(())
 }
 
-async fn run(host: &Host, file: &PipelineFile) -> Result<RunSummary, CliError> {
+async fn run(runtime: &Runtime, file: &PipelineFile) -> Result<RunSummary, CliError> {
     let stop = stop_on_signals().map_err(|source| CliError::Io {
         context: "signals can't be watched".into(),
         source,
     })?;
     let progress = ProgressOutput::new(ProgressFormat::Auto);
-    let pipeline = Arc::new(host.open(file).await?);
+    let pipeline = Arc::new(runtime.open(file).await?);
     let sink = progress.sink(&file.config().name);
     Ok(pipeline.run(RunMode::AvailableNow, sink, stop).await?)
 }

@@ -11,14 +11,14 @@ pub(crate) mod status;
 
 use std::path::Path;
 
-use sandbar_runtime::{Compiler, Host, PipelineFile, RuntimeError};
+use sandbar_runtime::{Compiler, PipelineFile, Runtime, RuntimeError};
 
 use crate::CliError;
 use crate::args::COMPILE_COMPONENT;
 use crate::output::{plain, say};
 
-/// The host of this process. Components are compiled by another process of this program.
-pub(crate) fn host() -> Result<Host, CliError> {
+/// The runtime of this process. Components are compiled by another process of this program.
+pub(crate) fn runtime() -> Result<Runtime, CliError> {
     // On Linux the program that runs, though another version may lie at its path by now.
     let path = match cfg!(target_os = "linux") {
         true => "/proc/self/exe".into(),
@@ -28,7 +28,7 @@ pub(crate) fn host() -> Result<Host, CliError> {
         })?,
     };
     let arguments = vec![COMPILE_COMPONENT.into()];
-    Ok(Host::new()?.compiling_with(Compiler::Program { path, arguments }))
+    Ok(Runtime::new()?.compiling_with(Compiler::Program { path, arguments }))
 }
 
 /// Reads a pipeline file.

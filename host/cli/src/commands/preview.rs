@@ -13,7 +13,7 @@ use crate::output::{plain, print};
 /// Prints the first rows that a new pipeline would read.
 pub(crate) async fn execute(arguments: PreviewArguments) -> Result<(), CliError> {
     let file = load(&arguments.file)?;
-    let (schema, batches) = super::host()?.preview(&file, arguments.rows).await?;
+    let (schema, batches) = super::runtime()?.preview(&file, arguments.rows).await?;
     let unprintable = |e: ArrowError| CliError::Io {
         context: "rows can't be printed".into(),
         source: std::io::Error::other(e),

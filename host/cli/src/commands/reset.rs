@@ -17,7 +17,7 @@ pub(crate) async fn execute(arguments: ResetArguments) -> Result<(), CliError> {
         say("nothing was changed");
         return Ok(());
     }
-    let report = super::host()?.open(&file).await?.reset(to).await?;
+    let report = super::runtime()?.open(&file).await?.reset(to).await?;
     say(&format!(
         "{name}: batch {} has no rows and ends at {}, table version {}",
         report.batch,

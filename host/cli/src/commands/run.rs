@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use sandbar_runtime::{Host, PipelineFile, ProgressSink, RunMode, RunSummary, RuntimeError, StopSignal};
+use sandbar_runtime::{
+    PipelineFile, PipelineObserver, RunMode, RunSummary, Runtime, RuntimeError, StopSignal,
+};
 
 use crate::CliError;
 use crate::args::{ProgressFormat, RunArguments};
@@ -25,7 +27,7 @@ pub(crate) async fn execute(arguments: RunArguments) -> Result<(), CliError> {
         context: "signals can't be watched".into(),
         source,
     })?;
-    let host = Arc::new(super::host()?);
+    let runtime = Arc::new(super::runtime()?);
     let loaded = {
         let paths = arguments.files.clone();
         tokio::task::spawn_blocking(move || load_all(&paths))
@@ -43,7 +45,7 @@ pub(crate) async fn execute(arguments: RunArguments) -> Result<(), CliError> {
     let start = |file: PipelineFile| {
         let name = file.config().name.clone();
         let progress = output.sink(&name);
-        let task = tokio::spawn(open_and_run(host.clone(), file, mode, progress, stop.clone()));
+        let task = tokio::spawn(open_and_run(runtime.clone(), file, mode, progress, stop.clone()));
         async move { (name, task.await) }
     };
     let mut running: FuturesUnordered<_> = files.into_iter().map(start).collect();
@@ -97,17 +99,17 @@ fn load_all(paths: &[PathBuf]) -> Result<Vec<PipelineFile>, CliError> {
 
 /// Runs one pipeline to its end. `None` when a stop came before it was open.
 async fn open_and_run(
-    host: Arc<Host>,
+    runtime: Arc<Runtime>,
     file: PipelineFile,
     mode: RunMode,
-    progress: Arc<dyn ProgressSink>,
+    progress: Arc<dyn PipelineObserver>,
     stop: StopSignal,
 ) -> Result<Option<RunSummary>, RuntimeError> {
     // A component that takes its time to be compiled or opened does not keep a stop waiting.
     let pipeline = tokio::select! {
         biased;
         () = stop.stopped() => return Ok(None),
-        opened = host.open(&file) => opened?,
+        opened = runtime.open(&file) => opened?,
     };
     pipeline.run(mode, progress, stop).await.map(Some)
 }

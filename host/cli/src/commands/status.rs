@@ -10,9 +10,9 @@ const LISTED: usize = 10;
 
 /// Shows where each pipeline stands.
 pub(crate) async fn execute(arguments: FilesArguments) -> Result<(), CliError> {
-    let host = super::host()?;
+    let runtime = super::runtime()?;
     for path in &arguments.files {
-        let status = host.status(&load(path)?, LISTED).await?;
+        let status = runtime.status(&load(path)?, LISTED).await?;
         if arguments.json {
             print_json(&status)?;
         } else {

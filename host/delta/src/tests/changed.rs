@@ -6,16 +6,16 @@ use sandbar_pipeline::{Sink, SinkError, Stage};
 use serde_json::json;
 
 use super::support::*;
-use crate::{DeltaOptions, DeltaSink, ProgressPlace};
+use crate::{DeltaOptions, DeltaSink, OffsetStorage};
 
-const PLACES: [ProgressPlace; 2] = [ProgressPlace::Table, ProgressPlace::Checkpoint];
+const PLACES: [OffsetStorage; 2] = [OffsetStorage::Table, OffsetStorage::Checkpoint];
 
 impl Lake {
     pub fn path(&self) -> PathBuf {
         self.url().to_file_path().unwrap()
     }
 
-    fn options_for(&self, progress: ProgressPlace) -> DeltaOptions {
+    fn options_for(&self, progress: OffsetStorage) -> DeltaOptions {
         DeltaOptions {
             progress,
             ..self.options()
@@ -23,7 +23,7 @@ impl Lake {
     }
 
     /// A sink that has committed the first `batches`.
-    pub async fn written(&self, progress: ProgressPlace, batches: u64) -> DeltaSink {
+    pub async fn written(&self, progress: OffsetStorage, batches: u64) -> DeltaSink {
         let mut sink = DeltaSink::open(self.options_for(progress), &comments())
             .await
             .unwrap();
@@ -94,7 +94,7 @@ async fn a_removed_table_gets_neither_a_file_nor_a_folder() {
                     assert_changed(sink.commit(None, &batch(3)).await, &lake, "was removed");
                 }
             }
-            sink.settle().await;
+            sink.close().await;
             assert!(!lake.path().exists(), "brought to life again");
 
             // Who asks takes the table as it is, and may create it anew.
@@ -108,7 +108,7 @@ async fn a_removed_table_gets_neither_a_file_nor_a_folder() {
 #[tokio::test]
 async fn a_folder_that_goes_while_rows_are_written_stays_away() {
     let lake = Lake::new();
-    let mut sink = lake.written(ProgressPlace::Table, 2).await;
+    let mut sink = lake.written(OffsetStorage::Table, 2).await;
     let mut stage = sink.stage().await.unwrap();
     stage.write(ten_rows(20)).await.unwrap();
     std::fs::remove_dir_all(lake.path()).unwrap();
@@ -136,7 +136,7 @@ async fn a_table_in_the_place_of_ours_stays_as_it_is() {
                 };
                 let outcome = sink.commit(Some(staged), &batch(3)).await;
                 assert_changed(outcome, &lake, "was replaced by another one (id t, not ");
-                sink.settle().await;
+                sink.close().await;
                 assert_eq!(lake.everything(), before, "{progress:?}, {versions}");
                 assert!(lake.ids().await.is_empty(), "a reader opens it");
 
@@ -151,7 +151,7 @@ async fn a_table_in_the_place_of_ours_stays_as_it_is() {
 #[tokio::test]
 async fn a_log_that_lost_its_newest_versions_is_not_built_on() {
     let lake = Lake::new();
-    let mut sink = lake.written(ProgressPlace::Table, 3).await;
+    let mut sink = lake.written(OffsetStorage::Table, 3).await;
     let staged = stage(&mut sink, ten_rows(30)).await.0;
     std::fs::remove_file(lake.path().join("_delta_log/00000000000000000002.json")).unwrap();
     let outcome = sink.commit(Some(staged), &batch(4)).await;
@@ -166,7 +166,7 @@ async fn a_log_that_lost_its_newest_versions_is_not_built_on() {
 #[tokio::test]
 async fn an_older_copy_that_went_on_is_told_by_its_last_batch() {
     let lake = Lake::new();
-    let mut sink = lake.written(ProgressPlace::Table, 3).await;
+    let mut sink = lake.written(OffsetStorage::Table, 3).await;
     let staged = stage(&mut sink, ten_rows(30)).await.0;
     lake.write_log(2, &foreign_commit());
     lake.write_log(3, &foreign_commit());
@@ -178,7 +178,7 @@ async fn an_older_copy_that_went_on_is_told_by_its_last_batch() {
 #[tokio::test]
 async fn a_log_that_lost_its_beginning_is_no_table() {
     let lake = Lake::new();
-    drop(lake.written(ProgressPlace::Table, 3).await);
+    drop(lake.written(OffsetStorage::Table, 3).await);
     // With a checksum file the kernel finds protocol and schema without it.
     let mut sink = lake.open().await;
     sink.last_committed().await.unwrap();
@@ -215,7 +215,7 @@ async fn a_log_cleanup_is_no_removal() {
     sink.last_committed().await.unwrap();
     for number in 1..=4 {
         append(&mut sink, number).await.unwrap();
-        sink.settle().await;
+        sink.close().await;
     }
     let log = lake.path().join("_delta_log");
     for version in 0..4 {
@@ -228,7 +228,7 @@ async fn a_log_cleanup_is_no_removal() {
     }
     for number in 5..=7 {
         append(&mut sink, number).await.unwrap();
-        sink.settle().await;
+        sink.close().await;
     }
     assert_eq!(lake.ids().await, (0..70).collect::<Vec<_>>());
 }
@@ -236,7 +236,7 @@ async fn a_log_cleanup_is_no_removal() {
 #[tokio::test]
 async fn a_folder_that_was_away_and_is_back_goes_on() {
     let lake = Lake::new();
-    let mut sink = lake.written(ProgressPlace::Table, 2).await;
+    let mut sink = lake.written(OffsetStorage::Table, 2).await;
     let away = lake.folder.path().join("away");
     std::fs::rename(lake.path(), &away).unwrap();
     assert_changed(sink.commit(None, &batch(3)).await, &lake, "was removed");
@@ -260,7 +260,7 @@ async fn a_folder_that_was_away_and_is_back_goes_on() {
 #[tokio::test]
 async fn a_copy_without_the_data_files_of_the_batch_is_not_committed_to() {
     let lake = Lake::new();
-    let mut sink = lake.written(ProgressPlace::Table, 2).await;
+    let mut sink = lake.written(OffsetStorage::Table, 2).await;
     let copied = lake.everything();
     let staged = stage(&mut sink, ten_rows(20)).await.0;
     let away = lake.folder.path().join("away");

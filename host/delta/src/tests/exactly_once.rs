@@ -2,7 +2,7 @@ use sandbar_pipeline::{Committed, Sink, SinkError};
 
 use super::store::{Fault, TestStore};
 use super::support::*;
-use crate::{DeltaSink, ProgressPlace};
+use crate::{DeltaSink, OffsetStorage};
 
 #[tokio::test]
 async fn a_missing_table_is_created_with_its_first_rows() {
@@ -78,7 +78,7 @@ async fn a_start_finds_the_last_batch_and_its_end() {
 async fn where_the_offset_lies_elsewhere_the_table_tells_its_fingerprint() {
     let lake = Lake::new();
     let mut options = lake.options();
-    options.progress = ProgressPlace::Checkpoint;
+    options.progress = OffsetStorage::Checkpoint;
     let mut sink = DeltaSink::open(options.clone(), &comments()).await.unwrap();
     append(&mut sink, 1).await.unwrap();
     append(&mut sink, 2).await.unwrap();
@@ -120,7 +120,7 @@ async fn a_table_that_can_carry_the_offset_does_so_even_where_the_offset_log_is_
     let lake = Lake::new();
     append(&mut lake.open().await, 1).await.unwrap();
     let mut options = lake.options();
-    options.progress = ProgressPlace::Checkpoint;
+    options.progress = OffsetStorage::Checkpoint;
     let mut logged = DeltaSink::open(options, &comments()).await.unwrap();
     assert!(!logged.carries_offset());
     append(&mut logged, 2).await.unwrap();
@@ -142,7 +142,7 @@ async fn another_runners_commit_that_a_log_checkpoint_brought_along_is_noticed()
             append(&mut slow, number).await.unwrap();
         }
         append(&mut lake.open().await, 4).await.unwrap();
-        slow.settle().await;
+        slow.close().await;
         if slow.table_version() != Some(4) {
             continue;
         }

@@ -4,13 +4,13 @@ use sandbar_pipeline::{Sink, SinkError};
 use serde_json::json;
 
 use super::support::*;
-use crate::{DeltaSink, ProgressPlace};
+use crate::{DeltaSink, OffsetStorage};
 
 #[tokio::test]
 async fn a_table_for_delta_rs_lacks_the_feature() {
     let lake = Lake::new();
     let mut options = lake.options();
-    options.progress = ProgressPlace::Checkpoint;
+    options.progress = OffsetStorage::Checkpoint;
     let mut sink = DeltaSink::open(options.clone(), &comments()).await.unwrap();
     assert!(!sink.carries_offset());
     append(&mut sink, 1).await.unwrap();

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::changed::assert_changed;
 use super::support::*;
-use crate::{DeltaSink, ProgressPlace};
+use crate::{DeltaSink, OffsetStorage};
 
 type Act = fn(&Path);
 
@@ -65,7 +65,7 @@ async fn a_commit_that_meets_a_removal_on_its_way_is_taken_back() {
         let outcome = append(&mut sink, 3).await;
         let error = outcome.unwrap_err();
         assert!(matches!(error, SinkError::TableChanged { .. }), "{what}: {error}");
-        sink.settle().await;
+        sink.close().await;
         let log = lake.log_files();
         let kept: &[&str] = match what {
             "removed" => &[],
@@ -126,7 +126,7 @@ async fn what_goes_on_beside_writes_nothing_into_another_table() {
         sink.last_committed().await.unwrap();
         append(&mut sink, 1).await.unwrap();
         append(&mut sink, 2).await.unwrap();
-        sink.settle().await;
+        sink.close().await;
         assert_eq!(lake.log_files(), [""; 0], "{kind}");
     }
 }
@@ -135,7 +135,7 @@ async fn what_goes_on_beside_writes_nothing_into_another_table() {
 #[tokio::test]
 async fn a_table_in_the_place_of_ours_does_not_get_our_checksum() {
     let lake = Lake::new();
-    drop(lake.written(ProgressPlace::Table, 1).await);
+    drop(lake.written(OffsetStorage::Table, 1).await);
     let mut sink = lake.open().await;
     sink.last_committed().await.unwrap();
     let staged = stage(&mut sink, ten_rows(10)).await.0;

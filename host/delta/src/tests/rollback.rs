@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::store::TestStore;
 use super::support::*;
-use crate::{DeltaOptions, DeltaSink, ProgressPlace};
+use crate::{DeltaOptions, DeltaSink, OffsetStorage};
 
 impl Lake {
     /// The data files that a version added.
@@ -34,7 +34,7 @@ impl Lake {
         self.write_log(at, &actions);
     }
 
-    async fn four_batches(&self, progress: ProgressPlace) -> DeltaSink {
+    async fn four_batches(&self, progress: OffsetStorage) -> DeltaSink {
         let options = DeltaOptions {
             progress,
             ..self.options()
@@ -79,7 +79,7 @@ async fn reset(sink: &mut DeltaSink, to: Offset) {
 
 #[tokio::test]
 async fn rows_that_a_restore_took_are_told_until_someone_decides() {
-    for progress in [ProgressPlace::Table, ProgressPlace::Checkpoint] {
+    for progress in [OffsetStorage::Table, OffsetStorage::Checkpoint] {
         // Where it went back to may be said as a number, as text, or not at all.
         for to in [
             json!({"version": 1}),
@@ -130,7 +130,7 @@ async fn rows_that_a_restore_took_are_told_until_someone_decides() {
 #[tokio::test]
 async fn rows_that_came_back_are_not_missed() {
     let lake = Lake::new();
-    drop(lake.four_batches(ProgressPlace::Table).await);
+    drop(lake.four_batches(OffsetStorage::Table).await);
     for by_version in [true, false] {
         let to = |version: u64| match by_version {
             true => json!({ "version": version }),
@@ -163,7 +163,7 @@ async fn rows_that_came_back_are_not_missed() {
 #[tokio::test]
 async fn rows_in_compacted_files_are_missed_too() {
     let lake = Lake::new();
-    drop(lake.four_batches(ProgressPlace::Table).await);
+    drop(lake.four_batches(OffsetStorage::Table).await);
     let mut compacted = vec![json!({"commitInfo": {"timestamp": 0, "operation": "OPTIMIZE"}})];
     for path in [2, 3].into_iter().flat_map(|version| lake.added(version)) {
         compacted.push(json!({"remove": {"path": path, "dataChange": false, "deletionTimestamp": 0}}));
@@ -182,7 +182,7 @@ async fn rows_in_compacted_files_are_missed_too() {
 async fn rows_that_the_owner_deletes_are_the_owners_affair() {
     for operation in ["DELETE", "UPDATE", "MERGE", "WRITE", "TRUNCATE"] {
         let lake = Lake::new();
-        let mut sink = lake.four_batches(ProgressPlace::Table).await;
+        let mut sink = lake.four_batches(OffsetStorage::Table).await;
         lake.take_out(4, &[1, 2], operation, json!({}));
         append(&mut sink, 5).await.unwrap();
         lake.take_out(6, &[0], operation, json!({}));
@@ -199,12 +199,12 @@ async fn a_table_that_is_created_over_ours_in_the_same_log_is_noticed() {
     let replace = "CREATE OR REPLACE TABLE AS SELECT";
     // Some writers keep the table's id, others do not.
     let lake = Lake::new();
-    let mut sink = lake.four_batches(ProgressPlace::Table).await;
+    let mut sink = lake.four_batches(OffsetStorage::Table).await;
     lake.take_out(4, &[0, 1, 2, 3], replace, json!({}));
     assert_rolled_back(append(&mut sink, 5).await.map(drop), (1, 4), 4);
 
     let lake = Lake::new();
-    let mut sink = lake.four_batches(ProgressPlace::Table).await;
+    let mut sink = lake.four_batches(OffsetStorage::Table).await;
     lake.take_out(4, &[0, 1, 2, 3], replace, json!({}));
     let mut log = lake.read_log(4);
     log.push(foreign_table(&[], json!({}))[1].clone());
@@ -220,7 +220,7 @@ async fn a_table_that_is_created_over_ours_in_the_same_log_is_noticed() {
 #[tokio::test]
 async fn a_start_reads_one_entry_of_the_log_for_it() {
     let lake = Lake::new();
-    drop(lake.four_batches(ProgressPlace::Table).await);
+    drop(lake.four_batches(OffsetStorage::Table).await);
     let store = TestStore::new();
     let mut sink = DeltaSink::open(lake.options_on(store.store()), &comments())
         .await

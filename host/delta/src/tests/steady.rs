@@ -21,7 +21,7 @@ async fn a_commit_costs_the_same_however_old_the_table_is() {
         append(&mut sink, number).await.unwrap();
         let requests = store.take_requests();
         // The log checkpoint is written beside; its requests are not the commit's.
-        sink.settle().await;
+        sink.close().await;
         let names: Vec<_> = requests
             .iter()
             .map(|request| request.split(['.']).next_back().unwrap().to_owned())
@@ -43,7 +43,7 @@ async fn progress_outlives_the_log_entries() {
     for number in 1..=104 {
         append(&mut sink, number).await.unwrap();
     }
-    sink.settle().await;
+    sink.close().await;
     drop(sink);
     let files = lake.log_files();
     assert!(
@@ -78,7 +78,7 @@ async fn a_sink_that_has_settled_left_nothing_of_a_dropped_stage() {
         assert!(batches < 100, "a large file is sent off in parts");
     }
     drop(stage);
-    sink.settle().await;
+    sink.close().await;
     assert_eq!(files(), 0);
 }
 

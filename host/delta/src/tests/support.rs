@@ -10,7 +10,7 @@ use arrow_schema::{DataType, Field, Schema};
 use delta_kernel::engine::arrow_data::ArrowEngineData;
 use object_store::ObjectStore;
 use sandbar_pipeline::{
-    Clock, ComponentId, MicroBatch, Offset, Sink, SinkError, Stage, StageSummary, SystemClock,
+    Clock, ComponentId, MicroBatch, Offset, Sink, SinkError, Stage, SystemClock, WriteStats,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -198,7 +198,7 @@ pub fn component() -> ComponentId {
     }
 }
 
-pub async fn stage(sink: &mut DeltaSink, rows: RecordBatch) -> (DeltaStaged, StageSummary) {
+pub async fn stage(sink: &mut DeltaSink, rows: RecordBatch) -> (DeltaStaged, WriteStats) {
     let mut stage = sink.stage().await.unwrap();
     stage.write(rows).await.unwrap();
     stage.finish().await.unwrap()

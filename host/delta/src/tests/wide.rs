@@ -5,7 +5,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
-use sandbar_pipeline::{Sink, Stage, StageSummary};
+use sandbar_pipeline::{Sink, Stage, WriteStats};
 
 use super::support::*;
 use crate::DeltaSink;
@@ -29,7 +29,7 @@ fn rows(schema: &Schema, first: usize, count: usize, partitions: usize) -> Recor
 }
 
 /// Commits rows in batches of these sizes, reads them back, and tells how they were staged.
-async fn append(columns: usize, partitions: usize, batches: &[usize]) -> StageSummary {
+async fn append(columns: usize, partitions: usize, batches: &[usize]) -> WriteStats {
     let lake = Lake::new();
     let schema = wide(columns);
     let mut options = lake.options();

@@ -224,8 +224,17 @@ async fn case(world: World, n: usize, (fate, side): (Fate, Side), found: Found) 
 }
 
 fn is_source(point: Point) -> bool {
-    use Point::{Acknowledge, InitialOffset, Look, Next, Partitions, Plan, Read};
-    [InitialOffset, Look, Plan, Partitions, Read, Next, Acknowledge].contains(&point)
+    use Point::{Acknowledge, BatchPlan, InitialOffset, Look, Next, Partitions, Read};
+    [
+        InitialOffset,
+        Look,
+        BatchPlan,
+        Partitions,
+        Read,
+        Next,
+        Acknowledge,
+    ]
+    .contains(&point)
 }
 
 #[tokio::test]

@@ -271,7 +271,7 @@ pub(crate) fn lasting_errors() -> Vec<SourceError> {
         SourceError::Malformed("GET /comments: <html>".into()),
         SourceError::OffsetLost("cursor expired".into()),
         SourceError::Internal("index out of bounds".into()),
-        SourceError::Host("trap: unreachable".into()),
+        SourceError::Sandbox("trap: unreachable".into()),
     ]
 }
 

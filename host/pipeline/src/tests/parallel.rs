@@ -124,7 +124,7 @@ async fn a_reader_that_panics_is_an_error_and_nothing_is_committed() {
     );
     let error = world.run().await.unwrap_err();
     assert!(
-        matches!(error, PipelineError::Source(SourceError::Host(_))),
+        matches!(error, PipelineError::Source(SourceError::Sandbox(_))),
         "{error}"
     );
     assert_eq!(world.batches(), []);

@@ -91,7 +91,7 @@ async fn flaw_3_nothing_is_noted_of_a_batch_that_was_not_committed() {
 #[tokio::test]
 async fn flaw_4_a_crash_between_the_commit_and_the_note_brings_no_row_twice() {
     for world in World::every(25) {
-        let crash = || Step::Fail(SourceError::Host("killed".into()));
+        let crash = || Step::Fail(SourceError::Sandbox("killed".into()));
         world.at_call(Call::Acknowledge, [Step::Pass, crash(), crash()]);
         for batches in [2, 2] {
             world.run().await.unwrap_err();

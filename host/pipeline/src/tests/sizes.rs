@@ -10,7 +10,7 @@ async fn a_range_of_more_bytes_than_allowed_commits_nothing_and_names_the_keys()
     world.options.limit.max_bytes = Some(10 * ROW - 1);
     let error = world.run().await.unwrap_err();
     assert!(
-        matches!(&error, PipelineError::TooManyBytes { end, most: 79 } if *end == world.offset(10)),
+        matches!(&error, PipelineError::TooManyBytes { end, max: 79 } if *end == world.offset(10)),
         "{error:?}"
     );
     let said = error.to_string();

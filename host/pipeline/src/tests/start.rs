@@ -112,13 +112,13 @@ async fn a_source_that_cannot_note_its_progress_now_stops_nothing() {
 #[tokio::test]
 async fn a_source_that_the_host_stopped_while_it_noted_its_progress_ends_the_run() {
     for world in World::every(25) {
-        let trap = || Step::Fail(SourceError::Host("trap: unreachable".into()));
+        let trap = || Step::Fail(SourceError::Sandbox("trap: unreachable".into()));
         world.at_call(Call::Acknowledge, [trap(), trap()]);
         // The first time after a commit, which is told all the same; the second time at the start.
         for _ in 0..2 {
             let error = world.run().await.unwrap_err();
             assert!(
-                matches!(error, PipelineError::Source(SourceError::Host(_))),
+                matches!(error, PipelineError::Source(SourceError::Sandbox(_))),
                 "{error}"
             );
             assert_eq!(world.batches(), [(1, 0, 10)]);

@@ -219,7 +219,7 @@ impl Instance {
 
 /// The error of the sandbox, as a source's.
 pub(crate) fn sandbox_error(error: SandboxError) -> SourceError {
-    SourceError::Host(Box::new(error))
+    SourceError::Sandbox(Box::new(error))
 }
 
 /// The component's own error, with its text made fit to be shown.

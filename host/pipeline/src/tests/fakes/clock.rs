@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use super::script::{PATIENCE, yield_once};
-use crate::{BatchId, BatchReport, Clock, Offset, ProgressSink};
+use crate::{BatchId, BatchReport, Clock, Offset, PipelineObserver};
 
 /// A clock that moves only when someone sleeps or the test says so.
 #[derive(Default)]
@@ -107,7 +107,7 @@ impl RecordingProgress {
     }
 }
 
-impl ProgressSink for RecordingProgress {
+impl PipelineObserver for RecordingProgress {
     fn started(&self, last: BatchId, offset: &Offset) {
         self.push(Event::Started(last, offset.clone()));
     }

@@ -19,7 +19,7 @@ pub(crate) enum Point {
     /// `latest_offset` for all that exists.
     Look,
     /// `latest_offset` for one micro-batch.
-    Plan,
+    BatchPlan,
     Partitions,
     /// `read` or `read_from`.
     Read,
@@ -164,7 +164,7 @@ impl Process {
 
     fn arrive(&self, point: Point) -> Begun {
         let mut state = lock(&self.state);
-        if point == Point::Plan && (state.micro_batch == 0 || state.committing) {
+        if point == Point::BatchPlan && (state.micro_batch == 0 || state.committing) {
             (state.micro_batch, state.committing) = (state.micro_batch + 1, false);
         }
         state.committing |= point == Point::Commit;
@@ -243,7 +243,7 @@ impl From<Fault> for SourceError {
                 message: fault.to_string(),
                 retry_after: None,
             },
-            false => Self::Host(Box::new(fault)),
+            false => Self::Sandbox(Box::new(fault)),
         }
     }
 }

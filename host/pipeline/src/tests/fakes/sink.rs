@@ -4,7 +4,7 @@ use arrow_array::types::Int64Type;
 
 use super::process::{Begun, Point, Process};
 use super::script::{Script, Shared, lock, yield_once};
-use crate::{BatchId, CommitReceipt, Committed, MicroBatch, Rollback, Sink, SinkError, Stage, StageSummary};
+use crate::{BatchId, CommitReceipt, Committed, MicroBatch, Rollback, Sink, SinkError, Stage, WriteStats};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum SinkCall {
@@ -210,14 +210,14 @@ impl Stage for FakeStage {
         Ok(begun.end().await?)
     }
 
-    async fn finish(self) -> Result<(Vec<i64>, StageSummary), SinkError> {
+    async fn finish(self) -> Result<(Vec<i64>, WriteStats), SinkError> {
         let begun = begin(&self.table, &self.process, SinkCall::Finish, Point::Finish).await?;
         begun.end().await?;
-        let summary = StageSummary {
+        let summary = WriteStats {
             rows: self.ids.len() as u64,
             files: 1,
             bytes: 8 * self.ids.len() as u64,
-            ..StageSummary::default()
+            ..WriteStats::default()
         };
         Ok((self.ids, summary))
     }

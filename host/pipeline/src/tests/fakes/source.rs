@@ -178,7 +178,7 @@ impl Source for FakeSource {
         limit: ReadLimit,
     ) -> Result<Option<Offset>, SourceError> {
         let look = up_to.is_none() && limit == ReadLimit::default();
-        let point = if look { Point::Look } else { Point::Plan };
+        let point = if look { Point::Look } else { Point::BatchPlan };
         let begun = self.begin(Call::LatestOffset, point, "").await?;
         let latest = {
             let mut remote = lock(&self.remote);

@@ -9,36 +9,38 @@ use crate::error::store_error;
 use crate::log::read_commits;
 use crate::txn::last_committed;
 
-/// How often the table is read to find out what became of a commit.
-const MAX_LOOKS: u32 = 5;
+/// How often the table is read to find the outcome of a commit.
+const MAX_READS: u32 = 5;
 
-/// What became of a commit that was not plainly done.
+/// Finding out whether a commit is in the log after an attempt that ended in a conflict or an error.
 impl Commit {
-    /// Reads the table anew and tells the version that holds this commit, `None` when none does.
-    pub(crate) async fn look(
+    /// Reads the table anew and returns the version that holds this commit, `None` when none does.
+    ///
+    /// `first_unseen_version` is the first version that was not known when the commit was tried.
+    pub(crate) async fn resolve(
         &self,
         table: &Table,
         known: &mut Known,
-        since: u64,
+        first_unseen_version: u64,
     ) -> Result<Option<u64>, SinkError> {
-        let mut looks = 1;
+        let mut reads = 1;
         loop {
-            let found = self.look_once(table, known, since).await;
+            let found = self.resolve_once(table, known, first_unseen_version).await;
             match found {
-                Err(SinkError::Store { .. }) if looks < MAX_LOOKS => {
-                    table.clock.sleep(Duration::from_millis(20 << looks)).await;
-                    looks += 1;
+                Err(SinkError::Store { .. }) if reads < MAX_READS => {
+                    table.clock.sleep(Duration::from_millis(20 << reads)).await;
+                    reads += 1;
                 }
                 outcome => return outcome,
             }
         }
     }
 
-    async fn look_once(
+    async fn resolve_once(
         &self,
         table: &Table,
         known: &mut Known,
-        since: u64,
+        first_unseen_version: u64,
     ) -> Result<Option<u64>, SinkError> {
         let now = match (&known.footing, known.snapshot.clone()) {
             (Some(footing), Some(snapshot)) => footing.reload(table, snapshot).await?,
@@ -57,7 +59,7 @@ impl Commit {
         if found <= self.after {
             return Ok(None);
         }
-        let entries = read_commits(table, since..=version).await?;
+        let entries = read_commits(table, first_unseen_version..=version).await?;
         if entries.iter().any(Option::is_none) {
             return Err(store_error(self.failed(table), "a part of the log is gone"));
         }
@@ -81,7 +83,7 @@ impl Commit {
     }
 
     /// The last batch in the table is not the one that ours follows.
-    pub(crate) fn refuse(&self, table: &Table, last: BatchId) -> SinkError {
+    pub(crate) fn unexpected_predecessor(&self, table: &Table, last: BatchId) -> SinkError {
         if last > self.after {
             return self.superseded(last);
         }

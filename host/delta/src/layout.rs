@@ -16,21 +16,21 @@ use crate::legacy::check_writer_version;
 use crate::projection::Projection;
 use crate::schema::{new_table, same_name};
 use crate::txn::has_domain_metadata;
-use crate::{DeltaOptions, ProgressPlace};
+use crate::{DeltaOptions, OffsetStorage};
 
 /// How rows of a source become data files of a table, for one state of the table's metadata.
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub(crate) struct TableLayout {
     pub(crate) root: Url,
     pub(crate) projection: Projection,
     write_state: OnceLock<Arc<WriteState>>,
-    basis: Basis,
-    shape: Shape,
+    origin: LayoutOrigin,
+    file_schema: FileSchema,
 }
 
-/// The state of the table that a plan was made for.
+/// The state of the table that a layout was made for.
 #[derive(Debug)]
-enum Basis {
+enum LayoutOrigin {
     Missing(Creation),
     Existing(Box<Metadata>, Protocol),
 }
@@ -45,12 +45,12 @@ pub(crate) struct Creation {
 
 /// What data files and a table must agree on: columns by their names in files, and the partitioning.
 #[derive(Debug, PartialEq)]
-struct Shape {
+struct FileSchema {
     columns: Vec<StructField>,
     partition_by: Vec<String>,
 }
 
-impl Plan {
+impl TableLayout {
     /// Compares the source with the table, or lays out a new one. Blocks. Writes nothing.
     pub(crate) fn new(
         table: &Table,
@@ -88,7 +88,7 @@ impl Plan {
                 "it is partitioned by {partition_by:?}, not by {wanted:?}; leave partition_by out, or write to a new table"
             )));
         }
-        let carried = options.progress == ProgressPlace::Table && has_domain_metadata(snapshot);
+        let carried = options.progress == OffsetStorage::Table && has_domain_metadata(snapshot);
         if snapshot
             .table_properties()
             .set_transaction_retention_duration
@@ -126,11 +126,11 @@ impl Plan {
             root: table.root.clone(),
             write_state: OnceLock::from(write_state),
             projection,
-            basis: Basis::Existing(
+            origin: LayoutOrigin::Existing(
                 Box::new(configuration.metadata().clone()),
                 configuration.protocol().clone(),
             ),
-            shape: Shape::of(snapshot),
+            file_schema: FileSchema::of(snapshot),
         })
     }
 
@@ -140,28 +140,28 @@ impl Plan {
         let schema = new_table(source, stamp).map_err(refused)?;
         let partition_by = partition_columns(&schema, &options.partition_by).map_err(refused)?;
         let projection = Projection::new(source, &schema, &partition_by, stamp).map_err(refused)?;
-        let shape = Shape {
+        let file_schema = FileSchema {
             columns: schema.fields().cloned().collect(),
             partition_by: partition_by.clone(),
         };
         let creation = Creation {
             schema: Arc::new(schema),
             partition_by,
-            domain_metadata: options.progress == ProgressPlace::Table,
+            domain_metadata: options.progress == OffsetStorage::Table,
         };
         creation.lay_out(table, &nowhere()?)?;
         Ok(Self {
             root: table.root.clone(),
             write_state: OnceLock::new(),
             projection,
-            basis: Basis::Missing(creation),
-            shape,
+            origin: LayoutOrigin::Missing(creation),
+            file_schema,
         })
     }
 
     /// What the kernel wants to know about new files. For a missing table this creates the folder. Blocks.
     pub(crate) fn write_state(&self, table: &Table) -> Result<Arc<WriteState>, SinkError> {
-        if let Basis::Missing(creation) = &self.basis {
+        if let LayoutOrigin::Missing(creation) = &self.origin {
             table.create_folder()?;
             if self.write_state.get().is_none() {
                 let state = creation.lay_out(table, &table.root)?;
@@ -170,7 +170,10 @@ impl Plan {
         }
         match self.write_state.get() {
             Some(state) => Ok(Arc::clone(state)),
-            None => Err(store_error("can't write data files", "the plan is not complete")),
+            None => Err(store_error(
+                "can't write data files",
+                "the layout is not complete",
+            )),
         }
     }
 
@@ -179,11 +182,11 @@ impl Plan {
         self.write_state.get().is_some()
     }
 
-    /// Whether new files can be made by this plan in this state of the table.
+    /// Whether new files can be made by this layout in this state of the table.
     pub(crate) fn is_for(&self, snapshot: Option<&SnapshotRef>) -> bool {
-        match (&self.basis, snapshot) {
-            (Basis::Missing(_), None) => true,
-            (Basis::Existing(metadata, protocol), Some(snapshot)) => {
+        match (&self.origin, snapshot) {
+            (LayoutOrigin::Missing(_), None) => true,
+            (LayoutOrigin::Existing(metadata, protocol), Some(snapshot)) => {
                 let now = snapshot.table_configuration();
                 now.metadata() == metadata.as_ref() && now.protocol() == protocol
             }
@@ -191,21 +194,21 @@ impl Plan {
         }
     }
 
-    /// How to create the table, when this plan is for a missing one.
+    /// How to create the table, when this layout is for a missing one.
     pub(crate) fn creation(&self) -> Option<&Creation> {
-        match &self.basis {
-            Basis::Missing(creation) => Some(creation),
-            Basis::Existing(..) => None,
+        match &self.origin {
+            LayoutOrigin::Missing(creation) => Some(creation),
+            LayoutOrigin::Existing(..) => None,
         }
     }
 
-    /// Whether files that were made by this plan may be added to this state of the table, which others may
+    /// Whether files that were made by this layout may be added to this state of the table, which others may
     /// have changed since.
     pub(crate) fn files_fit(&self, snapshot: &SnapshotRef) -> Result<(), SinkError> {
         if self.is_for(Some(snapshot)) {
             return Ok(());
         }
-        self.shape.fits(&Shape::of(snapshot)).map_err(|e| {
+        self.file_schema.fits(&FileSchema::of(snapshot)).map_err(|e| {
             SinkError::Schema(format!(
                 "the table {} was changed while a micro-batch was at work: {e}; start the pipeline again",
                 self.root
@@ -276,7 +279,7 @@ fn partition_columns(schema: &StructType, wanted: &[String]) -> Result<Vec<Strin
     Ok(names)
 }
 
-impl Shape {
+impl FileSchema {
     fn of(snapshot: &Snapshot) -> Self {
         let configuration = snapshot.table_configuration();
         Self {
@@ -285,7 +288,7 @@ impl Shape {
         }
     }
 
-    /// Whether files of this shape can be read under another one.
+    /// Whether files of this schema can be read under another one.
     fn fits(&self, table: &Self) -> Result<(), String> {
         if self.partition_by != table.partition_by {
             return Err(format!("it is now partitioned by {:?}", table.partition_by));

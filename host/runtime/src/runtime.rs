@@ -20,8 +20,8 @@ const CHECK_TIME: Duration = Duration::from_secs(5);
 /// What all pipelines of a process share: the engine, the cache of compiled components, the clock.
 ///
 /// It serves the process that it was made in, and so does everything that it opens. In a fork of that process all of them
-/// answer with [`SandboxError::Forked`]; a host that is made there works.
-pub struct Host {
+/// answer with [`SandboxError::Forked`]; a runtime that is made there works.
+pub struct Runtime {
     cache: Option<ComponentCache>,
     compiler: Compiler,
     clock: Arc<dyn Clock>,
@@ -34,8 +34,8 @@ pub struct Host {
 
 type Loaded = Arc<OnceCell<Arc<Connector>>>;
 
-impl Host {
-    /// A host with the machine's clock and the user's cache folder. A thread of this process compiles components: for those
+impl Runtime {
+    /// A runtime with the machine's clock and the user's cache folder. A thread of this process compiles components: for those
     /// of strangers, see [`compiling_with`](Self::compiling_with).
     ///
     /// # Errors
@@ -44,7 +44,7 @@ impl Host {
         Self::with_cache(ComponentCache::user_folder().as_deref())
     }
 
-    /// A host that keeps compiled components in this folder, or nowhere.
+    /// A runtime that keeps compiled components in this folder, or nowhere.
     ///
     /// # Errors
     /// This machine can't run WebAssembly.
@@ -60,7 +60,7 @@ impl Host {
         })
     }
 
-    /// The same with components compiled by somebody else than this process, who can be stopped and kept within bounds: see
+    /// The same with components compiled by another process, which can be stopped and kept within bounds: see
     /// [`Compiler::Program`].
     #[must_use]
     pub fn compiling_with(self, compiler: Compiler) -> Self {
@@ -140,7 +140,7 @@ impl Host {
     /// compiled nor asked anything.
     ///
     /// # Errors
-    /// As [`Host::load`]; [`RuntimeError::Config`] when the digest is another one.
+    /// As [`Runtime::load`]; [`RuntimeError::Config`] when the digest is another one.
     pub async fn load_for(&self, file: &PipelineFile) -> Result<Arc<Connector>, RuntimeError> {
         let config = &file.config().source;
         let path = file.component_path();
@@ -186,12 +186,12 @@ impl Host {
     }
 }
 
-/// Reads a component's file, as far as it may be long and one byte more: that tells that it is too long. A disk that does
+/// Reads a component's file, as far as it may be long and one byte more, which shows that it is too long. A disk that does
 /// not answer must not keep a stop waiting.
-async fn read_component(path: PathBuf, most: u64) -> Result<Arc<[u8]>, RuntimeError> {
+async fn read_component(path: PathBuf, max: u64) -> Result<Arc<[u8]>, RuntimeError> {
     let reading = {
         let path = path.clone();
-        tokio::task::spawn_blocking(move || read_beginning(&path, most))
+        tokio::task::spawn_blocking(move || read_beginning(&path, max))
     };
     let read = reading.await.unwrap_or_else(|e| Err(std::io::Error::other(e)));
     match read {

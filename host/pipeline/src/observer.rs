@@ -5,7 +5,7 @@ use crate::{BatchId, Offset, SourceUsage};
 /// Where a running pipeline reports to.
 ///
 /// Called from the pipeline's own task: an implementation must not block.
-pub trait ProgressSink: Send + Sync + 'static {
+pub trait PipelineObserver: Send + Sync + 'static {
     /// The pipeline knows where it stands and begins.
     fn started(&self, last: BatchId, offset: &Offset) {
         let _ = (last, offset);
@@ -52,12 +52,12 @@ pub struct BatchReport {
     /// What reading it cost.
     pub usage: SourceUsage,
     /// Where the time went.
-    pub times: StageTimes,
+    pub times: StepDurations,
 }
 
 /// How long each step of a micro-batch took, by the wall clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StageTimes {
+pub struct StepDurations {
     /// Finding out what to read.
     pub plan: Duration,
     /// Reading and staging, which overlap.

@@ -2,13 +2,13 @@ use std::collections::{HashSet, VecDeque};
 
 use crate::{Offset, PipelineError};
 
-/// The offsets that a run has passed, by their fingerprints. Coming to one of them again, a source would go round in a
+/// The offsets that a run has visited, by their fingerprints. Coming to one of them again, a source would go round in a
 /// circle and append the same rows for ever.
 ///
 /// A run may go on for years, so that only the newest are all remembered. A longer circle comes back to a landmark: an
 /// offset that stays remembered while twice as many come as before the one that it took the place of (Brent's way to find
 /// a cycle). Whatever its length, a circle is gone round twice at most after its first round was complete.
-pub(crate) struct Passed {
+pub(crate) struct VisitedOffsets {
     recent: HashSet<u64>,
     /// The same, oldest first.
     order: VecDeque<u64>,
@@ -21,8 +21,8 @@ pub(crate) struct Passed {
 /// Newest offsets that are remembered: some two megabytes.
 const RECENT: usize = 1 << 16;
 
-impl Passed {
-    pub(crate) fn from(start: &Offset) -> Self {
+impl VisitedOffsets {
+    pub(crate) fn new(start: &Offset) -> Self {
         let start = start.exact_fingerprint();
         Self {
             recent: HashSet::from([start]),
@@ -33,14 +33,14 @@ impl Passed {
         }
     }
 
-    /// Whether an offset was passed, as far as is remembered.
-    pub(crate) fn has(&self, offset: &Offset) -> bool {
+    /// Whether an offset was visited, as far as is remembered.
+    pub(crate) fn contains(&self, offset: &Offset) -> bool {
         let offset = offset.exact_fingerprint();
         offset == self.landmark || self.recent.contains(&offset)
     }
 
-    /// Passes one more. False when it was passed before.
-    pub(crate) fn by(&mut self, offset: &Offset) -> bool {
+    /// Adds an offset. Returns false when it was visited before.
+    pub(crate) fn insert(&mut self, offset: &Offset) -> bool {
         let offset = offset.exact_fingerprint();
         if offset == self.landmark || !self.recent.insert(offset) {
             return false;
@@ -61,7 +61,7 @@ impl Passed {
     }
 }
 
-/// What a source is told that comes to an offset again.
+/// The error for a source that comes to an offset again.
 pub(crate) fn goes_back(from: &Offset, to: &Offset) -> PipelineError {
     let (from, to) = (from.shown(), to.shown());
     PipelineError::Contract(format!(
@@ -74,9 +74,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_offset_is_passed_once_however_it_is_spelled() {
+    fn an_offset_is_visited_once_however_it_is_spelled() {
         let offset = |text: &str| Offset::parse(text).unwrap();
-        let mut passed = Passed::from(&offset("0"));
+        let mut visited = VisitedOffsets::new(&offset("0"));
         for text in [
             "1",
             "\"1\"",
@@ -87,14 +87,14 @@ mod tests {
             "null",
             "1.5",
         ] {
-            assert!(passed.by(&offset(text)), "{text}");
-            assert!(!passed.by(&offset(text)), "{text}");
+            assert!(visited.insert(&offset(text)), "{text}");
+            assert!(!visited.insert(&offset(text)), "{text}");
         }
         for again in ["0", "0.0", "1.0", "10e-1", "1.50"] {
-            assert!(!passed.by(&offset(again)), "{again}");
+            assert!(!visited.insert(&offset(again)), "{again}");
         }
-        assert!(passed.by(&offset("1.50000000000000000001")));
-        assert!(!passed.by(&offset(" { \"b\" : [2, 3], \"a\" : 1 } ")));
+        assert!(visited.insert(&offset("1.50000000000000000001")));
+        assert!(!visited.insert(&offset(" { \"b\" : [2, 3], \"a\" : 1 } ")));
     }
 
     #[test]
@@ -109,19 +109,19 @@ mod tests {
             (3, 100_000),
             (100_000, 70_000),
         ] {
-            let mut passed = Passed::from(&offset(0));
+            let mut visited = VisitedOffsets::new(&offset(0));
             let at = |step: u64| match step < before + length {
                 true => step,
                 false => before + (step - before) % length,
             };
-            let noticed = (1..).find(|step| !passed.by(&offset(at(*step)))).unwrap();
-            let most = match length <= RECENT as u64 {
+            let noticed = (1..).find(|step| !visited.insert(&offset(at(*step)))).unwrap();
+            let max = match length <= RECENT as u64 {
                 true => before + length,
                 false => 3 * (before + length),
             };
-            assert!(noticed <= most, "{before}, {length}: {noticed}");
+            assert!(noticed <= max, "{before}, {length}: {noticed}");
             assert!(noticed >= before + length, "{before}, {length}: {noticed}");
-            assert!(passed.recent.len() <= RECENT && passed.order.len() <= RECENT);
+            assert!(visited.recent.len() <= RECENT && visited.order.len() <= RECENT);
         }
     }
 }
