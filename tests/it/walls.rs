@@ -198,7 +198,10 @@ const OTHER_CLOCKS: [(&str, &str); 8] = [
         "the thread that interrupts components",
     ),
     ("host/sandbox/src/instance/guard.rs", "the deadline of a call"),
-    ("host/runtime/src/runtime.rs", "the deadline of a check of options"),
+    (
+        "host/runtime/src/runtime.rs",
+        "the deadline of a check of options",
+    ),
     (
         "host/cli/src/demo_api/",
         "the demo's API is another program's part",

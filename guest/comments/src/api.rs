@@ -37,7 +37,9 @@ impl Api {
             return wrong("is neither an http nor an https URL");
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return wrong("has a user or a password, which belong into the pipeline's grants");
+            return wrong(
+                "has a user or a password, which belong into [[source.credentials]] of the pipeline",
+            );
         }
         if url
             .query_pairs()

@@ -15,7 +15,7 @@ use url::{Url, form_urlencoded};
 
 use crate::error::SendError;
 use crate::redact::Redactor;
-use token_store::TokenStore;
+use token_store::{TokenLock, TokenStore};
 
 /// Posts the form of a token request, outside of the grants.
 pub(crate) trait PostForm: Send + Sync + 'static {
@@ -74,6 +74,9 @@ struct TokenAnswer {
 
 /// The time from one renewal because of a refusal to the next.
 const BETWEEN_REJECTS: Duration = Duration::from_secs(30);
+/// The longest wait for another process that fetches a token, and the pause between two tries.
+const LOCK_TIME: Duration = Duration::from_secs(20);
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 /// A token is renewed so long before it ends, or a tenth of its life where that is shorter.
 const MARGIN: Duration = Duration::from_secs(60);
 
@@ -151,11 +154,16 @@ impl TokenSource {
 
     async fn fetch(&self, transport: &impl PostForm, state: &mut State) -> Result<Access, TokenError> {
         let redactor = transport.redactor();
-        if let Some(store) = &self.store {
-            // Another process may have been given a newer one.
-            let kept = store.load().map_err(|e| self.unavailable(&e))?;
-            state.refresh = kept.or_else(|| state.refresh.take());
-        }
+        let _lock = match &self.store {
+            Some(store) => {
+                let lock = self.lock(store).await?;
+                // Another process may have been given a newer one.
+                let kept = self.blocking(store, TokenStore::load).await?;
+                state.refresh = kept.or_else(|| state.refresh.take());
+                Some(lock)
+            }
+            None => None,
+        };
         let configured = self.client.options().refresh_token.as_ref();
         let configured = configured.map(|token| token.expose().to_owned());
         let refresh = state.refresh.clone().or(configured);
@@ -205,7 +213,7 @@ impl TokenSource {
             return Err(TokenError::Refused(message));
         }
         if let Some(new) = answer.refresh_token.filter(|new| Some(new) != refresh.as_ref()) {
-            self.keep(&new, redactor);
+            self.keep(&new, redactor).await;
             state.refresh = Some(new);
         }
         let header = secret_header_value(self.client.origin(), "authorization", &format!("Bearer {token}"));
@@ -218,12 +226,14 @@ impl TokenSource {
     }
 
     /// The one that was used may be worthless from now on.
-    fn keep(&self, refresh: &str, redactor: &Redactor) {
+    async fn keep(&self, refresh: &str, redactor: &Redactor) {
         redactor.add_passing(refresh);
         let origin = self.client.origin();
         match &self.store {
             Some(store) => {
-                if let Err(reason) = store.save(refresh) {
+                let token = refresh.to_owned();
+                let saved = self.blocking(store, move |store| store.save(&token)).await;
+                if let Err(TokenError::Unavailable(reason) | TokenError::Refused(reason)) = saved {
                     tracing::warn!(%origin, "the new refresh token is kept in memory only: {reason}");
                 }
             }
@@ -232,6 +242,36 @@ impl TokenSource {
                 "the token endpoint gave a new refresh token, which is kept in memory only: the checkpoint location is no folder of this machine. The next start begins with the configured one"
             ),
         }
+    }
+
+    /// Waits until no other process fetches a token of this credential.
+    async fn lock(&self, store: &TokenStore) -> Result<TokenLock, TokenError> {
+        let until = Instant::now() + LOCK_TIME;
+        loop {
+            if let Some(lock) = self.blocking(store, TokenStore::try_lock).await? {
+                return Ok(lock);
+            }
+            if Instant::now() >= until {
+                let reason = format!(
+                    "another process has been fetching it for {} s",
+                    LOCK_TIME.as_secs()
+                );
+                return Err(self.unavailable(&reason));
+            }
+            tokio::time::sleep(LOCK_PAUSE).await;
+        }
+    }
+
+    /// Does something with the store where nothing else waits for the disk.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        store: &TokenStore,
+        work: impl FnOnce(&TokenStore) -> Result<T, String> + Send + 'static,
+    ) -> Result<T, TokenError> {
+        let store = store.clone();
+        let done = tokio::task::spawn_blocking(move || work(&store)).await;
+        done.unwrap_or_else(|e| Err(e.to_string()))
+            .map_err(|e| self.unavailable(&e))
     }
 
     async fn ask(

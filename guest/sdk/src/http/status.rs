@@ -19,7 +19,7 @@ pub(super) fn error(response: &Response) -> Option<Error> {
         300..=399 => {
             let target = response.header("location").unwrap_or("nowhere");
             Some(Error::Malformed(format!(
-                "{message}, a redirect to {target}, and redirects are not followed"
+                "{message}, a redirect to {target}; the host follows only those of GET and HEAD that name a URL"
             )))
         }
         _ => Some(Error::Malformed(message)),
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn a_redirect_is_told_with_its_target() {
         let moved = error(&response(302).with_header("Location", "http://b/c"));
-        let message = "GET http://a/b gave 302, a redirect to http://b/c, and redirects are not followed";
+        let message = "GET http://a/b gave 302, a redirect to http://b/c; the host follows only those of GET and HEAD that name a URL";
         assert_eq!(moved, Some(Error::malformed(message)));
     }
 

@@ -1,8 +1,10 @@
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -12,10 +14,20 @@ use sandbar_pipeline::{is_ours_alone, open_file};
 const MAX_BYTES: u64 = 1 << 20;
 
 /// One file with the newest refresh token of one credential, which its owner alone can read.
+///
+/// Several processes may use it: a run, and a check or a status beside it. An endpoint that gives a new refresh token each
+/// time makes the old one worthless, so they take turns: whoever fetches holds the lock, reads the newest token first and
+/// writes the new one before it lets go.
+///
+/// All functions block.
+#[derive(Clone)]
 pub(super) struct TokenStore {
     path: PathBuf,
     configured: String,
 }
+
+/// Whoever holds it may fetch.
+pub(super) struct TokenLock(#[expect(dead_code, reason = "it is held")] File);
 
 #[derive(Serialize, Deserialize)]
 struct Kept {
@@ -31,6 +43,27 @@ impl TokenStore {
             path: folder.join(format!("oauth-{name}")),
             configured: hex(configured),
         }
+    }
+
+    /// Takes the lock, or returns `None` while another process holds it.
+    pub(super) fn try_lock(&self) -> Result<Option<TokenLock>, String> {
+        let path = self.path.with_extension("lock");
+        let locked = || -> io::Result<Option<TokenLock>> {
+            self.own_folder()?;
+            let file = fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+                .open(&path)?;
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => Ok(Some(TokenLock(file))),
+                Err(Errno::WOULDBLOCK) => Ok(None),
+                Err(e) => Err(e.into()),
+            }
+        };
+        locked().map_err(|e| format!("{} can't be locked: {e}", path.display()))
     }
 
     /// The newest token, if there is one that descends from the configured one.
@@ -69,15 +102,7 @@ impl TokenStore {
     }
 
     fn write(&self, kept: &Kept) -> io::Result<()> {
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        // Who made the folder before us could take away what is put there.
-        let found = fs::metadata(folder)?;
-        if !found.is_dir() || !is_ours_alone(&found) {
-            return Err(io::Error::other(
-                "its folder does not belong to this user alone (chmod 700)",
-            ));
-        }
+        let folder = self.own_folder()?;
         let mut file = tempfile::Builder::new()
             .permissions(fs::Permissions::from_mode(0o600))
             .tempfile_in(folder)?;
@@ -85,6 +110,20 @@ impl TokenStore {
         file.as_file().sync_all()?;
         file.persist(&self.path).map_err(|e| e.error)?;
         fs::File::open(folder)?.sync_all()
+    }
+
+    /// The folder, made if it is not there, once it is known to belong to this user alone.
+    fn own_folder(&self) -> io::Result<&Path> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        // Who made the folder before us could take away what is put there.
+        let found = fs::metadata(folder)?;
+        match found.is_dir() && is_ours_alone(&found) {
+            true => Ok(folder),
+            false => Err(io::Error::other(
+                "its folder does not belong to this user alone (chmod 700)",
+            )),
+        }
     }
 }
 

@@ -327,3 +327,46 @@ async fn a_component_can_set_no_header_of_a_credential_in_whatever_spelling() {
     }
     assert!(!filter(&"accept".parse().unwrap()));
 }
+
+#[tokio::test]
+async fn two_processes_that_fetch_at_once_use_each_refresh_token_once() {
+    let folder = tempfile::tempdir().unwrap();
+    // As an endpoint that rotates: an old token is worth nothing, and its use is the end of the whole family.
+    let newest = Arc::new(Mutex::new(0));
+    let tokens = Server::start({
+        let newest = newest.clone();
+        move |request, _, _| {
+            let used = request.rsplit_once("&refresh_token=refresh-").unwrap().1.parse::<u32>();
+            let mut newest = newest.lock().unwrap();
+            if used != Ok(*newest) {
+                return reply(400, "", "{\"error\": \"invalid_grant\"}");
+            }
+            *newest += 1;
+            let number = *newest;
+            let body = format!(
+                "{{\"access_token\": \"access-token-{number}\", \"expires_in\": 0, \"refresh_token\": \"refresh-{number}\"}}"
+            );
+            reply(200, "", body)
+        }
+    })
+    .await;
+    let api = Server::start(|_, _, _| reply(200, "", "rows")).await;
+    // Each client is a process of its own as far as the store can tell.
+    let processes: Vec<_> = (0..4)
+        .map(|_| {
+            let options = options(&tokens)
+                .with_refresh_token("refresh-0")
+                .with_store(folder.path().join("secrets"));
+            let (client, url) = (oauth(&api, options), api.origin.clone());
+            tokio::spawn(async move {
+                for _ in 0..5 {
+                    text(get(&client, &url).await);
+                }
+            })
+        })
+        .collect();
+    for process in processes {
+        process.await.unwrap();
+    }
+    assert_eq!(*newest.lock().unwrap(), 20);
+}
