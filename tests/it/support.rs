@@ -89,6 +89,7 @@ impl Workspace {
             }
         }
         command.env("XDG_CACHE_HOME", cache());
+        command.env("XDG_STATE_HOME", cache());
         command
     }
 
@@ -213,7 +214,8 @@ fn compile_once() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sandbar"));
         command
             .args(["inspect", "comments"])
-            .env("XDG_CACHE_HOME", cache());
+            .env("XDG_CACHE_HOME", cache())
+            .env("XDG_STATE_HOME", cache());
         assert!(
             command.output().unwrap().status.success(),
             "the built-in component must load"

@@ -239,7 +239,7 @@ impl TokenSource {
             }
             None => tracing::warn!(
                 %origin,
-                "the token endpoint gave a new refresh token, which is kept in memory only: the checkpoint location is no folder of this machine. The next start begins with the configured one"
+                "the token endpoint gave a new refresh token, which is kept in memory only: neither the checkpoint location nor the user's home is a folder of this machine. The next start begins with the configured one"
             ),
         }
     }

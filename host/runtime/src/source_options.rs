@@ -1,10 +1,12 @@
 //! From the pipeline file to what the sandbox opens a source with.
 
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::path::PathBuf;
 
 use sandbar_egress::Network;
 use sandbar_policy::{Credential, Grants, HttpGrant, OAuth2Options, PolicyError};
 use sandbar_sandbox::OpenOptions;
+use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::RuntimeError;
@@ -91,20 +93,64 @@ fn credential(file: &PipelineFile, config: &CredentialConfig) -> Result<Credenti
             );
             options.scope.clone_from(&oauth2.scope);
             options.refresh_token = refresh_token;
-            options.store = secrets_folder(&file.checkpoint_location());
+            options.store = secrets_folder(&file.checkpoint_location(), |name| std::env::var_os(name));
             Credential::oauth2(origin, options)?
         }
     })
 }
 
-/// Where the checkpoint location is a folder of this machine. Object stores know no owner of a file.
-fn secrets_folder(checkpoint: &str) -> Option<PathBuf> {
-    if checkpoint.starts_with("dbfs:") {
+/// Where rotated refresh tokens are kept: below a checkpoint location that is a folder of this machine, else in the user's
+/// own folder, since object stores know no owner of a file. `None` where this user has no such folder either.
+fn secrets_folder(checkpoint: &str, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    if checkpoint.starts_with("memory:") {
         return None;
     }
-    if !checkpoint.contains("://") {
-        return Some(Path::new(checkpoint).join(SECRETS));
+    let url = Url::parse(checkpoint).ok().filter(|_| checkpoint.contains("://"));
+    match url {
+        Some(url) if url.scheme() == "file" => return Some(url.to_file_path().ok()?.join(SECRETS)),
+        None if !checkpoint.starts_with("dbfs:") => return Some(PathBuf::from(checkpoint).join(SECRETS)),
+        _ => {}
     }
-    let url = Url::parse(checkpoint).ok().filter(|url| url.scheme() == "file")?;
-    Some(url.to_file_path().ok()?.join(SECRETS))
+    let absolute = |name| {
+        variable(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))?;
+    let name: String = format!("{:x}", Sha256::digest(checkpoint.as_bytes()))
+        .chars()
+        .take(16)
+        .collect();
+    Some(state.join("sandbar").join(SECRETS).join(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rotated_tokens_lie_beside_a_local_checkpoint_or_in_the_users_own_folder() {
+        let folder = |checkpoint: &str, variables: &[(&str, &str)]| {
+            let variable = |name: &str| {
+                let found = variables.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| OsString::from(value))
+            };
+            secrets_folder(checkpoint, variable).map(|path| path.to_str().unwrap().to_owned())
+        };
+        let home = [("HOME", "/home/me")];
+        for local in ["/lake/c", "file:///lake/c"] {
+            assert_eq!(folder(local, &home).as_deref(), Some("/lake/c/secrets"));
+        }
+        assert_eq!(folder("memory://x", &home), None);
+        let remote = folder("s3://bucket/c", &home).unwrap();
+        assert!(
+            remote.starts_with("/home/me/.local/state/sandbar/secrets/"),
+            "{remote}"
+        );
+        assert_ne!(folder("dbfs:/Volumes/a/b/c", &home), Some(remote));
+        let state = [("HOME", "/home/me"), ("XDG_STATE_HOME", "/state")];
+        let found = folder("s3://bucket/c", &state).unwrap();
+        assert!(found.starts_with("/state/sandbar/secrets/"), "{found}");
+        assert_eq!(folder("s3://bucket/c", &[("HOME", "relative")]), None);
+    }
 }

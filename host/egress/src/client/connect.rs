@@ -29,29 +29,38 @@ pub(crate) trait Resolve: Send + Sync {
 /// Names that one pipeline looks up at once. Each keeps a thread until its answer comes, whoever gave up before.
 const LOOKUPS: usize = 4;
 
-/// This machine's resolver.
-pub(crate) struct SystemResolver(Arc<Semaphore>);
+/// A resolver that blocks, at most a few times at once.
+pub(crate) struct SystemResolver {
+    slots: Arc<Semaphore>,
+    look_up: fn(&str) -> io::Result<Vec<SocketAddr>>,
+}
 
 impl Default for SystemResolver {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(LOOKUPS)))
+        Self::looking_up_by(|host| Ok((host, 0).to_socket_addrs()?.collect()))
+    }
+}
+
+impl SystemResolver {
+    pub(crate) fn looking_up_by(look_up: fn(&str) -> io::Result<Vec<SocketAddr>>) -> Self {
+        Self {
+            slots: Arc::new(Semaphore::new(LOOKUPS)),
+            look_up,
+        }
     }
 }
 
 impl Resolve for SystemResolver {
     fn resolve(&self, host: &str) -> Found {
-        let (host, lookups) = (host.to_owned(), self.0.clone());
+        let (host, slots, look_up) = (host.to_owned(), self.slots.clone(), self.look_up);
         Box::pin(async move {
-            let permit = lookups.acquire_owned().await.map_err(io::Error::other)?;
-            let look = move || {
-                let found = (host.as_str(), 0).to_socket_addrs();
+            let permit = slots.acquire_owned().await.map_err(io::Error::other)?;
+            let looking_up = tokio::task::spawn_blocking(move || {
+                let found = look_up(&host);
                 drop(permit);
                 found
-            };
-            let found = tokio::task::spawn_blocking(look)
-                .await
-                .map_err(io::Error::other)??;
-            Ok(found.collect())
+            });
+            looking_up.await.map_err(io::Error::other)?
         })
     }
 }

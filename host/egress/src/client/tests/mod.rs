@@ -1,5 +1,6 @@
 //! The client against a server of raw bytes on loopback, and without any.
 
+mod bounds;
 mod charsets;
 mod credentials;
 mod echoes;
