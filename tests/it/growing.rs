@@ -1,5 +1,7 @@
 //! The main job: what the API has becomes micro-batches in the table, and what it gets later comes later, once.
 
+use std::time::Duration;
+
 use sandbar_harness::{Fault, ScriptedApi};
 use serde_json::json;
 
@@ -213,4 +215,22 @@ fn the_smaller_limit_decides_how_large_a_micro_batch_is() {
     let work = Workspace::with(&settings);
     assert_eq!(work.read_available().batches(), [7, 7, 7, 4]);
     work.table().assert_once(1..=25);
+}
+
+/// As many connections are opened as requests are in flight at once.
+#[test]
+fn requests_in_flight_are_bounded_by_the_file() {
+    let connections = |limits: &str| {
+        let api = ScriptedApi::start(200);
+        // Long enough that four readers meet.
+        api.fault_when(|_| true, Fault::Delay(Duration::from_millis(20)), usize::MAX);
+        let settings = Settings::of(&api).set("source.options.rows_per_batch", "200");
+        let settings = settings.and(&format!("[source.limits]\nparallelism = 4\n{limits}"));
+        let work = Workspace::with(&settings);
+        work.run(&["run", "comments.toml", "--available-now"]).ok();
+        work.table().assert_once(1..=200);
+        api.connections()
+    };
+    assert_eq!(connections("requests_in_flight = 1"), 1);
+    assert!(connections("") > 1);
 }
