@@ -8,7 +8,7 @@ use crate::Error;
 #[allow(missing_docs, unsafe_code, clippy::all)]
 pub mod generated {
     wit_bindgen::generate!({
-        path: "../../wit/v0.1",
+        path: "wit/v0.1",
         world: "source",
         pub_export_macro: true,
         export_macro_name: "export_source",

@@ -9,7 +9,7 @@ use crate::capability::HostState;
 mod bindings {
     #![allow(missing_docs)]
     wasmtime::component::bindgen!({
-        path: "../../wit/v0.1",
+        path: "wit/v0.1",
         world: "source",
         imports: { default: async | trappable },
         exports: { default: async },
