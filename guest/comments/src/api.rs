@@ -9,7 +9,7 @@ use sandbar_sdk::{Error, Result};
 use crate::rows;
 
 /// More rows than any API has: one that still gives rows this far gives the same ones over and over.
-const MOST_ROWS: u64 = 1 << 48;
+const MAX_ROWS: u64 = 1 << 48;
 
 /// The comments of one URL.
 #[derive(Clone)]
@@ -157,7 +157,7 @@ impl Api {
             self.differ(start, counted, row, &found)?;
             Ok::<_, Error>(found.rows > 0)
         };
-        let bound = most.min(start.saturating_add(MOST_ROWS));
+        let bound = most.min(start.saturating_add(MAX_ROWS));
         let (mut there, mut gone, mut step) = (start, bound, 1);
         if bound == most {
             if most - start == 1 || exists(most - 1)? {

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 /// Rows that one request may ask for.
-const MOST_PER_PAGE: u64 = 10_000;
+const MAX_PER_PAGE: u64 = 10_000;
 
 /// Where the comments are, and how much is taken at a time.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -30,5 +30,5 @@ fn page_size() -> u64 {
 }
 
 fn within_bounds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    sandbar_sdk::options::within(deserializer, 1, MOST_PER_PAGE)
+    sandbar_sdk::options::within(deserializer, 1, MAX_PER_PAGE)
 }

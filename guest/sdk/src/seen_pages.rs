@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use crate::{Error, Result};
 
 /// Pages that are remembered; what comes behind them is not compared any more.
-const MOST: usize = 1 << 20;
+const MAX: usize = 1 << 20;
 
 /// Notices a page that was given before, as remotes give them that ignore where a request wants to begin, or whose
 /// cursors go round in a circle.
@@ -30,7 +30,7 @@ impl SeenPages {
     /// they are read can move a page to where another one was, so another try may find it in order; a remote that gives
     /// it again and again makes the host give up.
     pub fn check<T: Hash + ?Sized>(&mut self, page: &T, request: &str) -> Result<()> {
-        if self.0.len() >= MOST {
+        if self.0.len() >= MAX {
             return Ok(());
         }
         let mut hasher = DefaultHasher::new();

@@ -294,12 +294,12 @@ fn without_tls(url: &Url, why: &str) -> SendError {
 /// The file of certificates that the environment names is opened by the library, whatever it is.
 fn look_at_certificates() -> Result<(), String> {
     const VARIABLE: &str = "SSL_CERT_FILE";
-    const MOST: u64 = 16 << 20;
+    const MAX: u64 = 16 << 20;
     let Some(path) = std::env::var_os(VARIABLE) else {
         return Ok(());
     };
     let path = Path::new(&path);
-    match look_at_file(path, MOST) {
+    match look_at_file(path, MAX) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(format!("{VARIABLE}, {}: {e}", path.display())),
         _ => Ok(()),
     }
@@ -324,14 +324,14 @@ fn builder(limits: &Limits) -> hyper_util::client::legacy::Builder {
     let mut builder = Client::builder(TakeTurns);
     // Larger than the limit: what the library refuses can't be told from other broken streams. It counts 32 bytes for each
     // header.
-    let most = u32::try_from(beside(limits)).unwrap_or(u32::MAX);
+    let max = u32::try_from(beside(limits)).unwrap_or(u32::MAX);
     builder
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_timer(TokioTimer::new())
         .timer(TokioTimer::new())
-        .http1_max_buf_size(most as usize)
+        .http1_max_buf_size(max as usize)
         .http1_max_headers(limits.response_header_count as usize)
-        .http2_max_header_list_size(most)
+        .http2_max_header_list_size(max)
         .retry_canceled_requests(true);
     builder
 }

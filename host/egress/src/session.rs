@@ -124,7 +124,7 @@ impl HttpSession {
         timeouts: Timeouts,
     ) -> Result<Response<ResponseBody>, HttpError> {
         let url = admit(self.client.grants(), request.method(), request.uri());
-        let url = url.map_err(|e| self.told(e))?;
+        let url = url.map_err(|e| self.record(e))?;
         let phases = self.client.phases();
         let first_byte = shorter(timeouts.first_byte, phases.first_byte);
         let between_bytes = shorter(timeouts.between_bytes, phases.between_bytes);
@@ -132,7 +132,7 @@ impl HttpSession {
         let is_head = request.method() == Method::HEAD;
         let count = || self.usage.add_request(self.requests);
         let answer = self.client.exchange(url, request, first_byte, count).await;
-        let answer = answer.map_err(|e| self.told(e))?;
+        let answer = answer.map_err(|e| self.record(e))?;
         let (mut head, incoming) = answer.response.into_parts();
         let redactor = self.client.redactor();
         redactor.hide_in(&mut head.headers);
@@ -168,12 +168,12 @@ impl HttpSession {
     }
 
     /// What the component learns of an error, once the violation in it is recorded.
-    fn told(&self, error: SendError) -> HttpError {
+    fn record(&self, error: SendError) -> HttpError {
         let violation = match error {
             SendError::Stopped(violation) => violation,
             SendError::Failed(error) | SendError::Dropped(error) => return error,
         };
-        let told = match violation {
+        let error = match violation {
             Violation::Limit {
                 key: LimitKey::ResponseHeaders | LimitKey::ResponseHeaderCount,
                 ..
@@ -181,7 +181,7 @@ impl HttpSession {
             _ => HttpError::Denied,
         };
         self.violations.record(violation);
-        told
+        error
     }
 }
 
@@ -216,7 +216,7 @@ pub(crate) fn admit(grants: &Grants, method: &Method, uri: &Uri) -> Result<Url, 
 fn limited(body: RequestBody, url: &Url, max: u64, violations: &Violations) -> RequestBody {
     let (url, violations) = (display_url(url), violations.clone());
     let limited = Limited::new(body, usize::try_from(max).unwrap_or(usize::MAX));
-    let told = move |e: BoxError| -> BoxError {
+    let too_long = move |e: BoxError| -> BoxError {
         if e.is::<http_body_util::LengthLimitError>() {
             violations.record(Violation::Limit {
                 limit: format!("the body of a request to {url} is longer than {max} bytes"),
@@ -226,7 +226,7 @@ fn limited(body: RequestBody, url: &Url, max: u64, violations: &Violations) -> R
         }
         e
     };
-    limited.map_err(told).boxed_unsync()
+    limited.map_err(too_long).boxed_unsync()
 }
 
 /// The decoder of a body, whose coding and coded length are then nobody's concern any more.

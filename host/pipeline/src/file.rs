@@ -22,26 +22,26 @@ pub fn open_file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Reads as much of a regular file as `most` bytes and one more, which tells that it is longer.
+/// Reads as much of a regular file as `max` bytes and one more, which tells that it is longer.
 ///
 /// # Errors
 /// It is not there, is no regular file, or can't be read.
-pub fn read_beginning(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+pub fn read_beginning(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = vec![];
     open_file(path)?
-        .take(most.saturating_add(1))
+        .take(max.saturating_add(1))
         .read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// Reads a regular file of at most `most` bytes.
+/// Reads a regular file of at most `max` bytes.
 ///
 /// # Errors
 /// As for [`read_beginning`], or it is longer.
-pub fn read_file(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let bytes = read_beginning(path, most)?;
-    match bytes.len() as u64 > most {
-        true => Err(too_long(most)),
+pub fn read_file(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    let bytes = read_beginning(path, max)?;
+    match bytes.len() as u64 > max {
+        true => Err(too_long(max)),
         false => Ok(bytes),
     }
 }
@@ -50,20 +50,20 @@ pub fn read_file(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// As for [`read_file`], or it is no text.
-pub fn read_text_file(path: &Path, most: u64) -> io::Result<String> {
-    String::from_utf8(read_file(path, most)?)
+pub fn read_text_file(path: &Path, max: u64) -> io::Result<String> {
+    String::from_utf8(read_file(path, max)?)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not text in UTF-8"))
 }
 
 /// Looks at a file that a library is going to open.
 ///
 /// # Errors
-/// It is not there, is no regular file, or has more than `most` bytes.
-pub fn look_at_file(path: &Path, most: u64) -> io::Result<()> {
+/// It is not there, is no regular file, or has more than `max` bytes.
+pub fn look_at_file(path: &Path, max: u64) -> io::Result<()> {
     let found = std::fs::metadata(path)?;
     regular(&found)?;
-    match found.len() > most {
-        true => Err(too_long(most)),
+    match found.len() > max {
+        true => Err(too_long(max)),
         false => Ok(()),
     }
 }
@@ -78,10 +78,10 @@ pub fn is_ours_alone(found: &Metadata) -> bool {
     is_ours(found) && found.mode() & 0o077 == 0
 }
 
-fn too_long(most: u64) -> io::Error {
+fn too_long(max: u64) -> io::Error {
     io::Error::new(
         io::ErrorKind::FileTooLarge,
-        format!("it has more than {most} bytes"),
+        format!("it has more than {max} bytes"),
     )
 }
 

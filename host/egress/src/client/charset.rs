@@ -75,10 +75,10 @@ impl Charset {
         if self.utf8 {
             return Ok(piece);
         }
-        let most = self
+        let max = self
             .decoder
             .max_utf8_buffer_length_without_replacement(piece.len());
-        let mut text = vec![0; most.unwrap_or_default()];
+        let mut text = vec![0; max.unwrap_or_default()];
         match self
             .decoder
             .decode_to_utf8_without_replacement(&piece, &mut text, last)

@@ -176,12 +176,12 @@ fn counted<S: Connection>(stream: S, beside: u64) -> TokioIo<Counted<S>> {
     let mut extensions = Extensions::new();
     connected.get_extras(&mut extensions);
     let below = extensions.remove().map(|Below(meter)| meter);
-    let (layer, most) = match connected.is_negotiated_h2() {
+    let (layer, max) = match connected.is_negotiated_h2() {
         true => (Layer::Http2, beside),
         // Up to three buffers of a body are on their way when the first of their bytes is told.
         false => (Layer::Http1, beside.saturating_mul(4)),
     };
-    Counted::new(stream, Meter::new(layer, most, below))
+    Counted::new(stream, Meter::new(layer, max, below))
 }
 
 /// A connector below TLS, whose bytes are counted too: not all that TLS reads comes through it.

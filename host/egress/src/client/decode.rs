@@ -79,9 +79,9 @@ impl Decoder {
             kind = Some(next);
         }
         if found.len() > 1 {
-            let most = found.iter().take(4).cloned().collect::<Vec<_>>().join(" in ");
+            let max = found.iter().take(4).cloned().collect::<Vec<_>>().join(" in ");
             return Err(format!(
-                "its body is coded {} times ({most}); one coding is undone",
+                "its body is coded {} times ({max}); one coding is undone",
                 found.len()
             ));
         }

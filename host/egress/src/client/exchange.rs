@@ -119,13 +119,13 @@ impl HttpClient {
     }
 
     async fn permit(&self) -> Result<OwnedSemaphorePermit, SendError> {
-        let most = self.limits.request_timeout;
-        let turn = tokio::time::timeout(most, self.in_flight.clone().acquire_owned());
+        let max = self.limits.request_timeout;
+        let turn = tokio::time::timeout(max, self.in_flight.clone().acquire_owned());
         match turn.await {
             Ok(permit) => permit.map_err(|_| HttpError::Internal(None).into()),
             Err(_) => Err(SendError::Stopped(Violation::Limit {
                 limit: format!(
-                    "it waited for more than {most:?} until one of {} requests in flight had ended (is a body left unread?)",
+                    "it waited for more than {max:?} until one of {} requests in flight had ended (is a body left unread?)",
                     self.limits.requests_in_flight
                 ),
                 key: LimitKey::RequestsInFlight,
@@ -243,13 +243,13 @@ impl HttpClient {
     }
 
     fn check_headers(&self, url: &Url, headers: &HeaderMap) -> Result<(), Violation> {
-        let most = self.limits.response_headers;
+        let max = self.limits.response_headers;
         let bytes = size(headers);
         let (count, most_count) = (headers.len(), self.limits.response_header_count);
-        if bytes > most {
+        if bytes > max {
             return Err(Violation::Limit {
                 limit: format!(
-                    "the headers of the answer of {} are longer than {most} bytes",
+                    "the headers of the answer of {} are longer than {max} bytes",
                     display_url(url)
                 ),
                 key: LimitKey::ResponseHeaders,

@@ -54,7 +54,7 @@ pub(crate) struct Flood(pub(crate) String);
 struct Account {
     layer: Layer,
     /// What may be owed.
-    most: u64,
+    max: u64,
     owed: u64,
     paid: Instant,
     /// Bytes and frames since nothing was owed.
@@ -67,10 +67,10 @@ struct Account {
 }
 
 impl Meter {
-    pub(crate) fn new(layer: Layer, most: u64, below: Option<Meter>) -> Self {
+    pub(crate) fn new(layer: Layer, max: u64, below: Option<Meter>) -> Self {
         Self(Arc::new(Mutex::new(Account {
             layer,
-            most,
+            max,
             owed: 0,
             paid: Instant::now(),
             bytes: 0,
@@ -172,7 +172,7 @@ impl Account {
         if let Some(flood) = &self.flood {
             return Err(flood.clone());
         }
-        if self.owed > self.most {
+        if self.owed > self.max {
             let flood = Flood(self.told());
             self.flood = Some(flood.clone());
             return Err(flood);

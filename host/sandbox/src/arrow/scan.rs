@@ -99,12 +99,12 @@ fn check_batch(batch: &BatchHeader<'_>, body: usize) -> Result<(), String> {
         return Err(format!("a batch of {rows} rows; {MAX_ROWS} are allowed"));
     }
     // A value takes a bit at least, unless it is one of a row's own.
-    let most = i64::try_from(body.saturating_mul(8))
+    let max = i64::try_from(body.saturating_mul(8))
         .unwrap_or(i64::MAX)
         .max(rows);
     let mut values = 0_i64;
     for node in batch.nodes().iter().flatten() {
-        if !(0..=most).contains(&node.length()) || !(0..=node.length()).contains(&node.null_count()) {
+        if !(0..=max).contains(&node.length()) || !(0..=node.length()).contains(&node.null_count()) {
             return Err(format!(
                 "a column of {} values, {} of them null, in a body of {body} bytes",
                 node.length(),

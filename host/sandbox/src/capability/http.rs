@@ -94,15 +94,15 @@ impl WasiHttpHooks for HttpCapability {
         let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
         let sent = self.0.clone().send(request, timeouts);
         Box::new(async move {
-            let response = sent.await.map_err(told)?;
+            let response = sent.await.map_err(to_wasi)?;
             let io: Box<dyn Future<Output = Result<(), Error>> + Send> = Box::new(std::future::ready(Ok(())));
-            Ok((response.map(|body| body.map_err(told).boxed_unsync()), io))
+            Ok((response.map(|body| body.map_err(to_wasi).boxed_unsync()), io))
         })
     }
 }
 
 /// The error as `wasi:http` has it.
-fn told(error: HttpError) -> Error {
+fn to_wasi(error: HttpError) -> Error {
     match error {
         HttpError::Denied => Error::HttpRequestDenied,
         HttpError::InvalidUrl => Error::HttpRequestUriInvalid,

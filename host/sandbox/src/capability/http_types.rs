@@ -106,10 +106,10 @@ fn error_code(
 }
 
 impl HostState {
-    fn check_length(&self, what: &str, text: Option<&str>, most: usize) -> wasmtime::Result<()> {
+    fn check_length(&self, what: &str, text: Option<&str>, max: usize) -> wasmtime::Result<()> {
         let length = text.map_or(0, str::len);
-        if length > most {
-            let reason = format!("the {what} of a request has {length} bytes; {most} are allowed");
+        if length > max {
+            let reason = format!("the {what} of a request has {length} bytes; {max} are allowed");
             self.record_http_violation(reason.clone());
             wasmtime::bail!(reason);
         }

@@ -30,7 +30,7 @@ impl AddressSpace {
     /// What this process may have, as far as it has a limit of its own.
     pub fn of_this_process() -> Self {
         match limit() {
-            Some(most) if most < PLENTY => Self::Scarce,
+            Some(max) if max < PLENTY => Self::Scarce,
             _ => Self::Plenty,
         }
     }

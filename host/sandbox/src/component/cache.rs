@@ -18,7 +18,7 @@ use sandbar_pipeline::{is_ours, is_ours_alone, open_file};
 pub struct ComponentCache {
     folder: PathBuf,
     /// Bytes of all files together.
-    most: u64,
+    max: u64,
 }
 
 /// What the cache may take on the disk. The oldest files make room for new ones.
@@ -42,7 +42,7 @@ impl ComponentCache {
         }
         Some(Self {
             folder: folder.to_owned(),
-            most: MAX_BYTES,
+            max: MAX_BYTES,
         })
     }
 
@@ -108,7 +108,7 @@ impl ComponentCache {
         let own = fs::metadata(newest).map_or(0, |meta| meta.len());
         let mut total = files.iter().map(|(_, bytes, _)| bytes).sum::<u64>() + own;
         for (_, bytes, path) in files {
-            if total <= self.most {
+            if total <= self.max {
                 break;
             }
             match fs::remove_file(&path) {

@@ -73,13 +73,13 @@ pub fn compile_from_stdin(stack: u64, memory: u64, space: AddressSpace) -> i32 {
 
 /// Where a bound can't be set, the clock of the process that waits is still there.
 fn bound_this_process(memory: u64) {
-    let most = |bytes| Rlimit {
+    let max = |bytes| Rlimit {
         current: Some(bytes),
         maximum: Some(bytes),
     };
     // A lower limit of whoever started the program stays.
-    let _ = rustix::process::setrlimit(Resource::As, most(within_limit(memory)));
-    let _ = rustix::process::setrlimit(Resource::Core, most(0));
+    let _ = rustix::process::setrlimit(Resource::As, max(within_limit(memory)));
+    let _ = rustix::process::setrlimit(Resource::Core, max(0));
     // Pipelines that are at work come first.
     let _ = rustix::process::nice(5);
     #[cfg(target_os = "linux")]
@@ -88,20 +88,20 @@ fn bound_this_process(memory: u64) {
 
 /// So much memory, or what this process may have at most.
 fn within_limit(memory: u64) -> u64 {
-    address_space::limit().map_or(memory, |most| most.min(memory))
+    address_space::limit().map_or(memory, |max| max.min(memory))
 }
 
 pub(crate) async fn compile(
     sandbox: &Sandbox,
     bytes: Arc<[u8]>,
-    shown: &str,
+    display_name: &str,
     digest: &str,
     compiler: &Compiler,
     cache: Option<&ComponentCache>,
     limits: &Limits,
 ) -> Result<Component, SandboxError> {
     let over = |limit: String, key: LimitKey| SandboxError::Limit {
-        component: Label(shown.to_owned()),
+        component: Label(display_name.to_owned()),
         call: "loading",
         limit,
         key,
@@ -112,16 +112,16 @@ pub(crate) async fn compile(
     }
     let failed = |failure: Failure| match failure {
         Failure::Refused(reason) => SandboxError::Load {
-            component: shown.to_owned(),
+            component: display_name.to_owned(),
             reason: sanitize(&reason, 1 << 10),
         },
         Failure::Memory => {
-            let most = within_limit(limits.compile_memory);
-            let whose = match most < limits.compile_memory {
+            let max = within_limit(limits.compile_memory);
+            let whose = match max < limits.compile_memory {
                 true => ", all that this process may have (`ulimit -v`)",
                 false => "",
             };
-            let limit = format!("compiling it took more than {most} bytes of memory{whose}");
+            let limit = format!("compiling it took more than {max} bytes of memory{whose}");
             over(limit, LimitKey::CompileMemory)
         }
     };
@@ -218,10 +218,10 @@ async fn ask(mut command: Command, bytes: Arc<[u8]>) -> Result<Vec<u8>, Failure>
     }
 }
 
-async fn read(from: Option<impl AsyncRead + Unpin>, most: u64) -> std::io::Result<Vec<u8>> {
+async fn read(from: Option<impl AsyncRead + Unpin>, max: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = vec![];
     if let Some(from) = from {
-        from.take(most).read_to_end(&mut bytes).await?;
+        from.take(max).read_to_end(&mut bytes).await?;
     }
     Ok(bytes)
 }

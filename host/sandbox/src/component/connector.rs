@@ -32,7 +32,7 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// Checks, compiles (or takes from the cache), links and describes a component. `shown` is its name in
+    /// Checks, compiles (or takes from the cache), links and describes a component. `display_name` is its name in
     /// messages: a path, or the name of a built-in. The limits are those of loading,
     /// and of what it is asked without a pipeline.
     ///
@@ -42,23 +42,23 @@ impl Connector {
     pub async fn load(
         sandbox: &Sandbox,
         bytes: Arc<[u8]>,
-        shown: &str,
+        display_name: &str,
         compiler: &Compiler,
         cache: Option<&ComponentCache>,
         limits: &Limits,
     ) -> Result<Self, SandboxError> {
         sandbox.process().check()?;
         let digest = digest(&bytes);
-        let shown = format!("{shown} ({})", short(&digest));
+        let display_name = format!("{display_name} ({})", short(&digest));
         let size = bytes.len();
-        let component = compile(sandbox, bytes, &shown, &digest, compiler, cache, limits).await?;
-        let imports = check_imports(sandbox.engine(), &component, &shown)?;
+        let component = compile(sandbox, bytes, &display_name, &digest, compiler, cache, limits).await?;
+        let imports = check_imports(sandbox.engine(), &component, &display_name)?;
         let mut linker = Linker::new(sandbox.engine());
         let linked = Linked::new(&mut linker, &component).map_err(|e| SandboxError::Load {
-            component: shown.clone(),
+            component: display_name.clone(),
             reason: not_of_a_track(&imports, &e),
         })?;
-        let label = Label(shown);
+        let label = Label(display_name);
         let mut instance = bare_instance(sandbox, &linked, &label, limits).await?;
         let description = instance.describe().await?;
         let id = ComponentId {

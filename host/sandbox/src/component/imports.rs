@@ -29,7 +29,7 @@ const FORBIDDEN: &[(&str, &str)] = &[
 pub(crate) fn check_imports(
     engine: &Engine,
     component: &Component,
-    shown: &str,
+    display_name: &str,
 ) -> Result<Vec<Import>, SandboxError> {
     component
         .component_type()
@@ -40,7 +40,7 @@ pub(crate) fn check_imports(
                 plain,
             }),
             Err(plain) => Err(SandboxError::ForbiddenImport {
-                component: shown.to_owned(),
+                component: display_name.to_owned(),
                 import: sanitize(name, MAX_NAME),
                 plain: plain.to_owned(),
             }),

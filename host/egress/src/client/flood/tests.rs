@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use super::*;
 
-const MOST: u64 = 100_000;
+const MAX: u64 = 100_000;
 
 fn meter(layer: Layer) -> Meter {
-    Meter::new(layer, MOST, None)
+    Meter::new(layer, MAX, None)
 }
 
 fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
@@ -40,9 +40,9 @@ fn frames_without_a_body_are_bounded_whatever_they_are() {
     ] {
         let meter = meter(Layer::Http2);
         let frame = frame(kind, flags, &vec![0; payload]);
-        let most = MOST / (frame.len() as u64).max(32);
+        let max = MAX / (frame.len() as u64).max(32);
         let taken = taken(&meter, &frame);
-        assert!((most..most + 2).contains(&taken), "{name}: {taken}");
+        assert!((max..max + 2).contains(&taken), "{name}: {taken}");
         let Flood(told) = meter.flood().unwrap();
         assert!(told.contains(name), "{name}: {told}");
         assert!(read(&meter, &frame).is_err(), "it stays closed");
@@ -73,7 +73,7 @@ fn bodies_of_any_length_are_taken_however_they_are_cut() {
     assert!((10_000..15_000).contains(&byte_by_byte), "{byte_by_byte}");
     let padding = [&[255][..], &[0; 256]].concat();
     let taken = taken(
-        &super::Meter::new(Layer::Http2, MOST, None),
+        &super::Meter::new(Layer::Http2, MAX, None),
         &frame(0, 8, &padding),
     );
     assert!(taken < 400, "padding is no body: {taken}");
@@ -89,13 +89,13 @@ fn what_was_asked_for_pays_and_so_does_time() {
         now += Duration::from_millis(32);
         meter.read(&ping, now).unwrap();
     }
-    let answers = super::Meter::new(Layer::Http2, MOST, None);
+    let answers = super::Meter::new(Layer::Http2, MAX, None);
     let headers = frame(1, 4, &[0; 700]);
     for _ in 0..10_000 {
         read(&answers, &headers).unwrap();
         answers.head(300);
     }
-    let windows = super::Meter::new(Layer::Http2, MOST, None);
+    let windows = super::Meter::new(Layer::Http2, MAX, None);
     for _ in 0..10_000 {
         windows.wrote(1_024);
         read(&windows, &frame(8, 0, &[0; 4])).unwrap();
@@ -106,14 +106,14 @@ fn what_was_asked_for_pays_and_so_does_time() {
 fn interim_responses_and_chunks_of_next_to_nothing_are_bounded() {
     let meter = meter(Layer::Http1);
     let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
-    assert_eq!(taken(&meter, interim), MOST / interim.len() as u64);
+    assert_eq!(taken(&meter, interim), MAX / interim.len() as u64);
     let Flood(told) = meter.flood().unwrap();
     assert!(
         told.ends_with("bytes of interim responses (1xx) and no answer"),
         "{told}"
     );
 
-    let answer = super::Meter::new(Layer::Http1, MOST, None);
+    let answer = super::Meter::new(Layer::Http1, MAX, None);
     for _ in 0..100 {
         answer.wrote(100);
         taken_once(&answer, &[0; 50_000]);
@@ -144,6 +144,6 @@ fn what_tls_carries_pays_for_it() {
         read(&below, &[0; 16_000]).unwrap();
         read(&above, &[0; 15_900]).unwrap();
     }
-    assert!(taken(&below, &[0; 100]) <= MOST / 100 + 1);
+    assert!(taken(&below, &[0; 100]) <= MAX / 100 + 1);
     assert_eq!(above.flood(), below.flood());
 }

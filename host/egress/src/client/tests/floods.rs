@@ -3,7 +3,7 @@
 use super::*;
 
 /// What one connection brings at most before it is closed, with what the kernels keep on their way.
-const MOST: usize = 24 << 20;
+const MAX: usize = 24 << 20;
 
 /// A server that reads a request, writes the first of these once and the other one for as long as it is taken.
 struct Flooding {
@@ -91,7 +91,7 @@ async fn whatever_is_no_answer_ends_with_its_connection_and_is_told() {
             "{what}"
         );
         let written = server.written.load(Ordering::Relaxed);
-        assert!(written < MOST, "{again:?}: {written} bytes were taken");
+        assert!(written < MAX, "{again:?}: {written} bytes were taken");
     }
 }
 
@@ -103,7 +103,7 @@ async fn a_flood_on_a_connection_that_waits_in_the_pool_closes_it() {
     for _ in 0..3 {
         assert_eq!(text(get(&client, &server.origin).await), "ok");
     }
-    assert!(server.written.load(Ordering::Relaxed) < MOST);
+    assert!(server.written.load(Ordering::Relaxed) < MAX);
 }
 
 #[tokio::test]

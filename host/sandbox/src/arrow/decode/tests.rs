@@ -301,8 +301,8 @@ fn the_values_of_all_columns_are_bounded_together() {
         let named = (0..columns).map(|number| (format!("c{number}"), nulls.clone(), true));
         RecordBatch::try_from_iter_with_nullable(named).unwrap()
     };
-    let most = wide(16);
-    assert!(decode_rows(ipc(std::slice::from_ref(&most), &most.schema()), &most.schema()).is_ok());
+    let max = wide(16);
+    assert!(decode_rows(ipc(std::slice::from_ref(&max), &max.schema()), &max.schema()).is_ok());
     let more = wide(17);
     let error = decode_rows(ipc(std::slice::from_ref(&more), &more.schema()), &more.schema()).unwrap_err();
     assert!(

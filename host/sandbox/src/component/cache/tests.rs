@@ -124,7 +124,7 @@ fn the_oldest_files_make_room_for_new_ones() {
     } = bench();
     cache.store(&engine, "sha256:0", &component);
     let one = fs::metadata(cache.path(&engine, "sha256:0")).unwrap().len();
-    cache.most = one * 3 + one / 2;
+    cache.max = one * 3 + one / 2;
     for number in 1..10_u64 {
         let file = fs::File::open(cache.path(&engine, &format!("sha256:{}", number - 1))).unwrap();
         let stored = std::time::UNIX_EPOCH + std::time::Duration::from_secs(number);
@@ -139,7 +139,7 @@ fn the_oldest_files_make_room_for_new_ones() {
         );
     }
     // One that is too large by itself is not worth an error.
-    cache.most = 1;
+    cache.max = 1;
     cache.store(&engine, "sha256:9", &component);
     assert_eq!(files(&folder.path().join("cache")).len(), 1);
 }
