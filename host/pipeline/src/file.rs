@@ -9,7 +9,8 @@ use rustix::fs::OFlags;
 /// to it, a device may never come to an end, and some do something when they are opened.
 ///
 /// # Errors
-/// It is not there, is something else, or can't be opened.
+/// [`io::ErrorKind::NotFound`] when it is not there, [`io::ErrorKind::Other`] when it is something else than a regular file,
+/// or the error of opening it.
 pub fn open_file(path: &Path) -> io::Result<File> {
     regular(&std::fs::metadata(path)?)?;
     // Something else may lie there by now.
@@ -25,7 +26,7 @@ pub fn open_file(path: &Path) -> io::Result<File> {
 /// Reads as much of a regular file as `max` bytes and one more, which tells that it is longer.
 ///
 /// # Errors
-/// It is not there, is no regular file, or can't be read.
+/// As for [`open_file`], or the error of reading it.
 pub fn read_beginning(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = vec![];
     open_file(path)?
@@ -37,7 +38,7 @@ pub fn read_beginning(path: &Path, max: u64) -> io::Result<Vec<u8>> {
 /// Reads a regular file of at most `max` bytes.
 ///
 /// # Errors
-/// As for [`read_beginning`], or it is longer.
+/// As for [`read_beginning`]; [`io::ErrorKind::FileTooLarge`] when it is longer.
 pub fn read_file(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     let bytes = read_beginning(path, max)?;
     match bytes.len() as u64 > max {
@@ -49,7 +50,7 @@ pub fn read_file(path: &Path, max: u64) -> io::Result<Vec<u8>> {
 /// The same, of text in UTF-8.
 ///
 /// # Errors
-/// As for [`read_file`], or it is no text.
+/// As for [`read_file`]; [`io::ErrorKind::InvalidData`] when it is no UTF-8.
 pub fn read_text_file(path: &Path, max: u64) -> io::Result<String> {
     String::from_utf8(read_file(path, max)?)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not text in UTF-8"))
@@ -58,7 +59,7 @@ pub fn read_text_file(path: &Path, max: u64) -> io::Result<String> {
 /// Looks at a file that a library is going to open.
 ///
 /// # Errors
-/// It is not there, is no regular file, or has more than `max` bytes.
+/// As for [`open_file`]; [`io::ErrorKind::FileTooLarge`] when it has more than `max` bytes.
 pub fn look_at_file(path: &Path, max: u64) -> io::Result<()> {
     let found = std::fs::metadata(path)?;
     regular(&found)?;

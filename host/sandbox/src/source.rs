@@ -142,7 +142,9 @@ impl SandboxSource {
     /// Opens a stream and learns its schema. Makes no request.
     ///
     /// # Errors
-    /// The component refuses the options or the stream, its schema can't be taken, or it fails.
+    /// [`SourceError::InvalidOptions`] when the component refuses the options or the stream, another error of the
+    /// component where it returns one, and [`SourceError::Sandbox`] with a [`SandboxError`](crate::SandboxError) when its
+    /// schema breaks the contract or the host has to stop it.
     pub async fn open(
         connector: Arc<Connector>,
         checkpoint: CheckpointLocation,
@@ -196,7 +198,8 @@ impl SandboxSource {
     /// Asks the source whether its remote can be reached.
     ///
     /// # Errors
-    /// What it answers.
+    /// [`SourceError::Unavailable`] and [`SourceError::Unauthorized`] when the component says that its remote is;
+    /// [`SourceError::Sandbox`] when the host has to stop it.
     pub async fn check(&self) -> Result<(), SourceError> {
         let mut control = self.take_control().await?;
         let answer = control.open.instance.check(control.open.source).await;

@@ -51,7 +51,8 @@ impl VolumeStore {
     /// Opens `dbfs:/Volumes/...` with `DATABRICKS_HOST` and `DATABRICKS_TOKEN`. Asks for nothing yet.
     ///
     /// # Errors
-    /// The location names no folder of a volume, or a variable is missing or of no use.
+    /// A sentence naming the location when it is no folder of a volume, or the variable that is missing or not usable. It
+    /// never holds the token.
     pub fn open(
         location: &str,
         variable: impl Fn(&str) -> Option<String>,

@@ -37,8 +37,9 @@ impl Connector {
     /// and of what it is asked without a pipeline.
     ///
     /// # Errors
-    /// The bytes are no component, it imports what no source is given, it does not export the contract, or
-    /// what it says of itself breaks the contract.
+    /// [`SandboxError::Load`] when the bytes are no component or export no track that this host speaks,
+    /// [`SandboxError::ForbiddenImport`] when it imports what no source is given, [`SandboxError::Contract`] when its
+    /// description breaks the contract, and [`SandboxError::Limit`] when it is too large, or compiling it takes too much.
     pub async fn load(
         sandbox: &Sandbox,
         bytes: Arc<[u8]>,
@@ -123,7 +124,8 @@ impl Connector {
     /// The streams that these options give access to, asked without any grant.
     ///
     /// # Errors
-    /// What the component answers, or that it wanted the network.
+    /// [`SourceError::InvalidOptions`] or another error of the component where it returns one; [`SourceError::Sandbox`]
+    /// when it breaks the contract or wants the network.
     pub async fn discover(&self, options: &serde_json::Value) -> Result<Vec<StreamInfo>, SourceError> {
         check_process(self)?;
         let mut instance = bare_instance(&self.sandbox, &self.linked, &self.label, &self.limits)
