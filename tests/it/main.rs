@@ -84,6 +84,8 @@ mod pruning;
 /// The table through the eyes of other programs: duckdb, ClickHouse, delta-rs, polars.
 mod readers;
 
+/// The documentation against the program.
+mod docs;
 /// Rules of the repository that no compiler knows.
 mod tidy;
 /// Which crate may know which.

@@ -20,7 +20,7 @@ pub(crate) use process::{Ended, Running};
 pub(crate) use random::{Random, hash};
 pub(crate) use settings::Settings;
 #[cfg(target_os = "linux")]
-pub(crate) use steps::{Action, EIO, ENOSPC, Journal, Step, Watched};
+pub(crate) use steps::{EIO, ENOSPC, Fault, Journal, Step, Watched};
 pub(crate) use table::{Comment, Table, current};
 
 /// The longest that anything here may take. Nothing is expected to need a hundredth of it.

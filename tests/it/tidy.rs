@@ -12,11 +12,13 @@ use crate::support::{files_below, repository};
 const WIT_V0_1: &str = "sha256:c1b6e39d62799f65203f30e8a5e3c1a504381d3991bbe7daa5380f9ea5020c6c";
 
 /// What lies at the top of the repository. Anything else has a place below one of these.
-const TOP: [&str; 14] = [
+const TOP: [&str; 16] = [
     ".ci",
     ".gitattributes",
     ".github",
     ".gitignore",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "Cargo.lock",
     "Cargo.toml",
     "LICENSE",
@@ -28,9 +30,7 @@ const TOP: [&str; 14] = [
     "guest",
     "host",
 ];
-const TOP_FOLDERS: [&str; 2] = ["tests", "wit"];
-
-const LONGEST_FILE: usize = 400;
+const TOP_FOLDERS: [&str; 3] = ["docs", "tests", "wit"];
 
 #[test]
 fn the_released_contract_does_not_change() {
@@ -64,18 +64,6 @@ fn sources() -> Vec<PathBuf> {
         !generated && kinds.iter().any(|kind| path.extension() == Some(kind.as_ref()))
     };
     folders.into_iter().flatten().filter(wanted).collect()
-}
-
-#[test]
-fn no_file_is_longer_than_what_can_be_read_at_one_sitting() {
-    for path in sources() {
-        let lines = std::fs::read_to_string(&path).unwrap().lines().count();
-        assert!(
-            lines <= LONGEST_FILE,
-            "{} has {lines} lines; {LONGEST_FILE} are allowed: split it",
-            path.display()
-        );
-    }
 }
 
 #[test]
@@ -128,7 +116,7 @@ fn the_top_of_the_repository_stays_small() {
         let known = TOP.contains(&name.as_str()) || TOP_FOLDERS.contains(&name.as_str());
         assert!(
             known,
-            "{name} lies at the top of the repository; give it a place below guest, host, tests or wit"
+            "{name} lies at the top of the repository; give it a place below docs, guest, host, tests or wit"
         );
     }
 }
@@ -144,18 +132,4 @@ fn the_program_names_the_wasmtime_that_it_has() {
         lock.contains(&wanted),
         "WASMTIME_VERSION is not the version in Cargo.lock"
     );
-}
-
-#[test]
-fn the_readme_names_what_it_rests_on() {
-    let text = std::fs::read_to_string(repository().join("README.md")).unwrap();
-    for name in [
-        "wasmtime",
-        "delta_kernel",
-        "object_store",
-        "tests/readers/install",
-        "cargo test",
-    ] {
-        assert!(text.contains(name), "README.md does not mention {name}");
-    }
 }

@@ -32,7 +32,7 @@ pub use check::{CheckItem, Finding};
 pub use config::{
     CheckpointConfig, ConfigError, CredentialConfig, CredentialKind, GrantsConfig, HttpGrantConfig,
     OAuth2Config, PipelineConfig, PipelineFile, Problem, Progress, RetryConfig, Secret, SecretError,
-    SecretRef, SinkConfig, SourceConfig, TriggerConfig,
+    SecretRef, SinkConfig, SourceConfig, TriggerConfig, pipeline_file_reference, pipeline_file_schema,
 };
 pub use error::RuntimeError;
 pub use open::{NoopObserver, OpenPipeline, RunMode};

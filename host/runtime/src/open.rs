@@ -19,7 +19,7 @@ use crate::source_options::{open_options, permissions};
 use crate::{RuntimeError, location};
 
 /// How often an interval trigger looks when the file does not say.
-const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
+pub(crate) const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// When a run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

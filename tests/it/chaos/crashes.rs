@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sandbar_harness::store::{Process, Step, StepFault, StepKind};
+use sandbar_harness::store::{Fault, Process, Step, StepKind};
 use sandbar_pipeline::{PipelineError, SinkError};
 
 use super::source::offset;
@@ -75,7 +75,7 @@ async fn walk(what: &str, wanted: impl Fn(&Setup) -> bool) {
     for setup in Setup::all().filter(wanted) {
         for step in steps_of(setup).await {
             *count.kinds.entry(step.kind).or_default() += 1;
-            for fault in StepFault::all(step.kind) {
+            for fault in Fault::all(step.kind) {
                 for restart in RESTARTS {
                     crash_and_restart(setup, &step, fault, restart, &mut count).await;
                 }
@@ -103,7 +103,7 @@ async fn steps_of(setup: Setup) -> Vec<Step> {
     process.steps()
 }
 
-async fn crash_and_restart(setup: Setup, step: &Step, fault: StepFault, restart: Restart, count: &mut Count) {
+async fn crash_and_restart(setup: Setup, step: &Step, fault: Fault, restart: Restart, count: &mut Count) {
     let case = format!("{setup:?}, {step:?}, {fault:?}, {restart:?}");
     let world = World::new(setup).await;
     let process = Process::failing_at(step.number, fault);

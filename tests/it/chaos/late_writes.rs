@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sandbar_harness::store::{Answer, Effect, Exhaustive, Process, StepFault, StepKind, Turns};
+use sandbar_harness::store::{Answer, Effect, Exhaustive, Fault, Process, StepKind, Turns};
 use sandbar_pipeline::{PipelineError, SinkError};
 
 use super::world::{Setup, World};
@@ -35,9 +35,9 @@ async fn a_late_write_neither_repeats_nor_loses_a_row() {
 /// Whether the run stopped, as it must when the late write is a commit in the place of its own.
 async fn land_within_the_next_run(setup: Setup, write: usize, choices: &mut Exhaustive) -> bool {
     let world = World::new(setup).await;
-    let late = StepFault {
-        effect: Effect::Later,
-        answer: Answer::Gone,
+    let late = Fault {
+        effect: Effect::Late,
+        answer: Answer::Crash,
     };
     let first = Process::failing_at(write, late);
     let _ = world.run(&first, "0.1.0").await;

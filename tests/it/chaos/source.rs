@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::{Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use sandbar_harness::store::{Answer, Effect, Process, StepFault, StepKind};
+use sandbar_harness::store::{Answer, Effect, Fault, Process, StepKind};
 use sandbar_pipeline::{
     Batch, Batches, CheckpointLocation, ComponentId, Offset, Partition, ReadLimit, Source, SourceError,
     SourceUsage,
@@ -59,10 +59,10 @@ async fn call<T>(
     name: &str,
     effect: impl Future<Output = Result<T, SourceError>>,
 ) -> Result<T, SourceError> {
-    let Some(StepFault { effect: done, answer }) = process.begin(StepKind::Call, name).await else {
+    let Some(Fault { effect: done, answer }) = process.begin(StepKind::Call, name).await else {
         return effect.await;
     };
-    if done == Effect::Whole {
+    if done == Effect::After {
         drop(effect.await);
     }
     Err(match answer {
@@ -71,7 +71,7 @@ async fn call<T>(
             retry_after: None,
         },
         Answer::Error | Answer::Conflict => SourceError::Internal(format!("{name} failed")),
-        Answer::Gone => {
+        Answer::Crash => {
             process.kill();
             SourceError::Internal("the process is gone".into())
         }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use sandbar_harness::store::{Process, Step, StepFault, StepKind, Turns};
+use sandbar_harness::store::{Fault, Process, Step, StepKind, Turns};
 use sandbar_pipeline::{PipelineError, RunSummary, SinkError};
 
 use super::world::{Setup, World};
@@ -141,13 +141,13 @@ async fn two_runners(world: &World, random: &mut Random, gone: &mut Vec<Arc<Proc
 }
 
 /// One step in twenty goes wrong, as a hash of what it is says: threads that overtake one another change nothing.
-fn unlucky(seed: u64) -> impl FnMut(&Step) -> Option<StepFault> + Send + 'static {
+fn unlucky(seed: u64) -> impl FnMut(&Step) -> Option<Fault> + Send + 'static {
     let mut met: HashMap<String, u32> = HashMap::new();
     move |step| {
         let times = met.entry(step.name.clone()).or_default();
         *times += 1;
         let luck = hash(seed, &[&step.name, &times.to_string()]);
-        let faults = StepFault::all(step.kind);
+        let faults = Fault::all(step.kind);
         luck.is_multiple_of(20)
             .then(|| faults[(luck / 20) as usize % faults.len()])
     }

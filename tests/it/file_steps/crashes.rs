@@ -5,22 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Scenario, committed, copy, everything, run_all};
 use crate::readers::others_see;
-use crate::support::{Action, EIO, ENOSPC, Ended, Watched, Workspace, say};
+use crate::support::{EIO, ENOSPC, Ended, Fault, Watched, Workspace, say};
 
-const KINDS: [Action; 6] = [
-    Action::KillBefore,
-    Action::KillAfter,
-    Action::ErrorBefore(EIO),
-    Action::ErrorBefore(ENOSPC),
-    Action::ErrorAfter(EIO),
-    Action::KillHalf,
+const KINDS: [Fault; 6] = [
+    Fault::CrashBefore,
+    Fault::CrashAfter,
+    Fault::ErrorBefore(EIO),
+    Fault::ErrorBefore(ENOSPC),
+    Fault::ErrorAfter(EIO),
+    Fault::CrashHalf,
 ];
 /// Without `SANDBAR_ALL_STEPS=1`, how many steps of a kind share the ways to go wrong among them.
 const SHARE: usize = 4;
 
 struct Case<'a> {
     scenario: &'a Scenario,
-    action: Action,
+    fault: Fault,
     /// Counted from 1.
     at: usize,
     step: String,
@@ -44,14 +44,14 @@ fn cases(scenarios: &[Scenario]) -> Vec<Case<'_>> {
             let kind = step.kind();
             let occurrence = seen.entry(kind.clone()).or_default();
             let share = if all { 1 } else { SHARE.min(number[&kind]) };
-            for (way, action) in KINDS.into_iter().enumerate() {
-                if action == Action::KillHalf && step.call != "write" {
+            for (way, fault) in KINDS.into_iter().enumerate() {
+                if fault == Fault::CrashHalf && step.call != "write" {
                     continue;
                 }
                 if (*occurrence + way).is_multiple_of(share) {
                     let case = |loses_location| Case {
                         scenario,
-                        action,
+                        fault,
                         at: index + 1,
                         step: kind.clone(),
                         loses_location,
@@ -75,8 +75,8 @@ fn a_crash_or_an_error_at_any_file_step_loses_and_repeats_nothing() {
     let cases = cases(&scenarios);
     let met = std::sync::atomic::AtomicUsize::new(0);
     let name = |case: &Case| {
-        let Case { action, at, step, .. } = case;
-        format!("{}: {action:?} at step {at}, {step}", case.scenario.name)
+        let Case { fault, at, step, .. } = case;
+        format!("{}: {fault:?} at step {at}, {step}", case.scenario.name)
     };
     run_all(&cases, name, |case| {
         if run(case) {
@@ -104,11 +104,11 @@ fn a_crash_or_an_error_at_any_file_step_loses_and_repeats_nothing() {
 /// Whether the step was met.
 fn run(case: &Case) -> bool {
     let Case {
-        scenario, action, at, ..
+        scenario, fault, at, ..
     } = case;
     let work = scenario.begin();
     let watched = Watched::new(&work, "disturbed");
-    let ended = watched.spawn(Some((*action, *at))).end();
+    let ended = watched.spawn(Some((*fault, *at))).end();
     let met = watched.journal().met;
     assert_ended(case, &ended, met);
     let table = work.table();
@@ -130,8 +130,8 @@ fn run(case: &Case) -> bool {
 fn assert_ended(case: &Case, ended: &Ended, met: bool) {
     let told = &ended.stderr;
     assert!(!told.contains("panicked at"), "{told}");
-    let error = match case.action {
-        Action::ErrorBefore(error) | Action::ErrorAfter(error) if met => error,
+    let error = match case.fault {
+        Fault::ErrorBefore(error) | Fault::ErrorAfter(error) if met => error,
         _ => {
             let expected = if met { None } else { Some(0) };
             assert_eq!(ended.code, expected, "{told}");
@@ -187,15 +187,15 @@ fn lose_location(case: &Case, work: &Workspace) {
 fn other_programs_read_a_table_with_unfinished_files_in_its_log() {
     let scenario = Scenario::new(false, true);
     let work = scenario.begin();
-    for (action, kind) in [
-        (Action::KillHalf, "data file: write"),
-        (Action::KillHalf, "checksum file: write"),
-        (Action::KillHalf, "log entry: write"),
-        (Action::KillBefore, "log entry: remove"),
+    for (fault, kind) in [
+        (Fault::CrashHalf, "data file: write"),
+        (Fault::CrashHalf, "checksum file: write"),
+        (Fault::CrashHalf, "log entry: write"),
+        (Fault::CrashBefore, "log entry: remove"),
     ] {
         let at = step_of(&work, kind);
         let watched = Watched::new(&work, "killed");
-        assert_eq!(watched.spawn(Some((action, at))).end().code, None, "{kind}");
+        assert_eq!(watched.spawn(Some((fault, at))).end().code, None, "{kind}");
         assert!(watched.journal().met, "{kind}");
     }
     scenario.finish(&work);

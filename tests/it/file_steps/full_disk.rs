@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{Scenario, everything, run_all};
-use crate::support::{Action, Ended, Settings, Watched, Workspace, say};
+use crate::support::{Ended, Fault, Settings, Watched, Workspace, say};
 use sandbar_harness::ScriptedApi;
 
 const NO_ROOM: &str = "No space left on device";
@@ -23,7 +23,7 @@ fn a_disk_that_is_full_from_any_step_on_ends_the_run_and_the_next_one_goes_on() 
     run_all(&cases, name, |(scenario, at)| {
         let work = scenario.begin();
         let watched = Watched::new(&work, "full");
-        let ended = watched.spawn(Some((Action::FullFrom, *at))).end();
+        let ended = watched.spawn(Some((Fault::FullFrom, *at))).end();
         match ended.code {
             // Only what is advice or comfort was still to be written.
             Some(0) => scenario.assert_complete(&work),

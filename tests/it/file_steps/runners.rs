@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rustix::process::Signal;
 
 use super::{Scenario, everything, run_all};
-use crate::support::{Action, Ended, Running, Watched, say};
+use crate::support::{Ended, Fault, Running, Watched, say};
 
 /// Without `SANDBAR_ALL_STEPS=1`, one of so many pairs of steps is tried.
 const STRIDE: usize = 41;
@@ -61,7 +61,7 @@ fn a_runner_that_is_stopped_anywhere_lets_another_one_through_and_no_row_comes_t
     run_all(&cases, name, |case| {
         let work = case.scenario.begin();
         let watched = Watched::new(&work, "first");
-        let mut first = watched.spawn(Some((Action::StopBefore, case.first)));
+        let mut first = watched.spawn(Some((Fault::PauseBefore, case.first)));
         let stopped = first.until_stopped();
         case.scenario.finish(&work);
         let first = went_on(first, stopped);
@@ -95,11 +95,11 @@ fn two_runners_that_are_stopped_in_turn_leave_every_row_once() {
     run_all(&cases, name, |case| {
         let work = case.scenario.begin();
         let watched = Watched::new(&work, "first");
-        let mut first = watched.spawn(Some((Action::StopBefore, case.first)));
+        let mut first = watched.spawn(Some((Fault::PauseBefore, case.first)));
         let first_stopped = first.until_stopped();
         let watched = Watched::new(&work, "second");
         let at = case.second.unwrap_or_default();
-        let mut second = watched.spawn(Some((Action::StopBefore, at)));
+        let mut second = watched.spawn(Some((Fault::PauseBefore, at)));
         let second_stopped = second.until_stopped();
         let first = went_on(first, first_stopped);
         let second = went_on(second, second_stopped);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rustix::process::Signal;
 
 use super::{Scenario, committed, run_all};
-use crate::support::{Action, Table, Watched, Workspace, files_below, say};
+use crate::support::{Fault, Table, Watched, Workspace, files_below, say};
 
 #[test]
 fn a_stop_at_any_file_step_ends_well_and_leaves_nothing_half_done() {
@@ -20,7 +20,7 @@ fn a_stop_at_any_file_step_ends_well_and_leaves_nothing_half_done() {
     run_all(&cases, name, |(scenario, at)| {
         let work = scenario.begin();
         let watched = Watched::new(&work, "stopped");
-        let mut running = watched.spawn(Some((Action::StopBefore, *at)));
+        let mut running = watched.spawn(Some((Fault::PauseBefore, *at)));
         if running.until_stopped() {
             running.signal(Signal::TERM);
             running.signal(Signal::CONT);

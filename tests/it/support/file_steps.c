@@ -4,16 +4,17 @@
  *
  *   FILE_STEPS_FOLDER   the folder, an absolute path without links
  *   FILE_STEPS_JOURNAL  a file outside of it: a line "number TAB call TAB path below the folder" before each step, such
- *                       a line with the call "!" when the action is taken, and one with "failed" after a step that the
+ *                       a line with the call "!" when the fault comes, and one with "failed" after a step that the
  *                       system itself refused
- *   FILE_STEPS_AT       the step at which the action is taken, counted from 1
+ *   FILE_STEPS_AT       the step at which the fault comes, counted from 1
  *   FILE_STEPS_ERROR    the errno of error-before and error-after
- *   FILE_STEPS_ACTION   kill-before   SIGKILL instead of the step
- *                       kill-half     half of the bytes are written, then SIGKILL; as kill-before if it writes nothing
- *                       kill-after    the step, then SIGKILL
+ *   FILE_STEPS_FAULT    crash-before  SIGKILL instead of the step
+ *                       crash-half    half of the bytes are written, then SIGKILL; as crash-before if it writes
+ *                                     nothing
+ *                       crash-after   the step, then SIGKILL
  *                       error-before  the step fails and has no effect
  *                       error-after   the step has its effect, and says that it failed
- *                       stop-before   SIGSTOP, and the step after somebody's SIGCONT
+ *                       pause-before  SIGSTOP, and the step after somebody's SIGCONT
  *                       full-from     this step and all after it that need room fail with ENOSPC
  *
  * For link and rename the path is the new one. The calls go to the kernel by themselves: nothing of libc's file
@@ -34,24 +35,24 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum action { NOTHING, KILL_BEFORE, KILL_HALF, KILL_AFTER, ERROR_BEFORE, ERROR_AFTER, STOP_BEFORE, FULL_FROM };
+enum fault { NOTHING, CRASH_BEFORE, CRASH_HALF, CRASH_AFTER, ERROR_BEFORE, ERROR_AFTER, PAUSE_BEFORE, FULL_FROM };
 
-static const char *const ACTIONS[] = {"",           "kill-before", "kill-half",   "kill-after", "error-before",
-                                      "error-after", "stop-before", "full-from"};
+static const char *const FAULTS[] = {"",           "crash-before", "crash-half",   "crash-after", "error-before",
+                                     "error-after", "pause-before", "full-from"};
 
 static const char *folder;
 static size_t folder_length;
 static int journal = -1;
 static long at;
 static int error;
-static enum action action;
+static enum fault fault;
 static atomic_long steps;
 
 __attribute__((constructor)) static void begin(void) {
     const char *path = getenv("FILE_STEPS_JOURNAL");
     const char *number = getenv("FILE_STEPS_AT");
     const char *code = getenv("FILE_STEPS_ERROR");
-    const char *name = getenv("FILE_STEPS_ACTION");
+    const char *name = getenv("FILE_STEPS_FAULT");
     folder = getenv("FILE_STEPS_FOLDER");
     if (!folder || !path)
         return;
@@ -59,8 +60,8 @@ __attribute__((constructor)) static void begin(void) {
     at = number ? atol(number) : 0;
     error = code ? atoi(code) : EIO;
     for (int i = NOTHING; name && i <= FULL_FROM; i++)
-        if (strcmp(name, ACTIONS[i]) == 0)
-            action = i;
+        if (strcmp(name, FAULTS[i]) == 0)
+            fault = i;
     journal = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (journal < 0)
         abort();
@@ -114,19 +115,19 @@ static void end_here(void) {
 }
 
 /* What is to be done at this step. */
-static enum action step(const char *call, const char *path, int needs_room) {
+static enum fault step(const char *call, const char *path, int needs_room) {
     long number = atomic_fetch_add(&steps, 1) + 1;
     note(number, call, path);
-    enum action now = NOTHING;
-    if (action == FULL_FROM)
+    enum fault now = NOTHING;
+    if (fault == FULL_FROM)
         now = number >= at && needs_room ? FULL_FROM : NOTHING;
     else if (number == at)
-        now = action;
+        now = fault;
     if (now != NOTHING)
         note(number, "!", path);
-    if (now == KILL_BEFORE)
+    if (now == CRASH_BEFORE)
         end_here();
-    if (now == STOP_BEFORE)
+    if (now == PAUSE_BEFORE)
         raise(SIGSTOP);
     return now;
 }
@@ -142,17 +143,17 @@ static long fail(int code) {
         const char *path_ = journal < 0 ? NULL : (PATH);                                                               \
         if (!path_)                                                                                                    \
             return SYSCALL;                                                                                            \
-        enum action now_ = step(CALL, path_, ROOM);                                                                    \
+        enum fault now_ = step(CALL, path_, ROOM);                                                                     \
         if (now_ == ERROR_BEFORE)                                                                                      \
             return fail(error);                                                                                        \
         if (now_ == FULL_FROM)                                                                                         \
             return fail(ENOSPC);                                                                                       \
-        if (now_ == KILL_HALF) {                                                                                       \
+        if (now_ == CRASH_HALF) {                                                                                      \
             HALF;                                                                                                      \
             end_here();                                                                                                \
         }                                                                                                              \
         long done_ = SYSCALL;                                                                                          \
-        if (now_ == KILL_AFTER)                                                                                        \
+        if (now_ == CRASH_AFTER)                                                                                       \
             end_here();                                                                                                \
         if (done_ < 0) {                                                                                               \
             int code_ = errno;                                                                                         \

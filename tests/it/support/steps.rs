@@ -9,15 +9,15 @@ pub(crate) const EIO: i32 = 5;
 /// No space left on device.
 pub(crate) const ENOSPC: i32 = 28;
 
-/// What the program meets at one of its file steps: see `file_steps.c`.
+/// What the program meets at one of its file steps, in the words of `tests/README.md`: see `file_steps.c`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
-    KillBefore,
-    KillHalf,
-    KillAfter,
+pub(crate) enum Fault {
+    CrashBefore,
+    CrashHalf,
+    CrashAfter,
     ErrorBefore(i32),
     ErrorAfter(i32),
-    StopBefore,
+    PauseBefore,
     /// From this step on there is no room left.
     FullFrom,
 }
@@ -64,7 +64,7 @@ impl Step {
 /// The file steps of one run, as it made them.
 pub(crate) struct Journal {
     pub(crate) steps: Vec<Step>,
-    /// Whether the action was taken.
+    /// Whether the fault came.
     pub(crate) met: bool,
 }
 
@@ -107,8 +107,8 @@ impl<'a> Watched<'a> {
         Self { work, journal }
     }
 
-    /// Starts `run --available-now`, which meets the action at that step, counted from 1.
-    pub(crate) fn spawn(&self, action: Option<(Action, usize)>) -> Running {
+    /// Starts `run --available-now`, which meets the fault at that step, counted from 1.
+    pub(crate) fn spawn(&self, fault: Option<(Fault, usize)>) -> Running {
         let _ = std::fs::remove_file(&self.journal);
         let mut command =
             self.work
@@ -118,18 +118,18 @@ impl<'a> Watched<'a> {
             .env("LD_PRELOAD", library())
             .env("FILE_STEPS_FOLDER", folder)
             .env("FILE_STEPS_JOURNAL", &self.journal);
-        if let Some((action, at)) = action {
-            let (name, error) = match action {
-                Action::KillBefore => ("kill-before", 0),
-                Action::KillHalf => ("kill-half", 0),
-                Action::KillAfter => ("kill-after", 0),
-                Action::ErrorBefore(error) => ("error-before", error),
-                Action::ErrorAfter(error) => ("error-after", error),
-                Action::StopBefore => ("stop-before", 0),
-                Action::FullFrom => ("full-from", 0),
+        if let Some((fault, at)) = fault {
+            let (name, error) = match fault {
+                Fault::CrashBefore => ("crash-before", 0),
+                Fault::CrashHalf => ("crash-half", 0),
+                Fault::CrashAfter => ("crash-after", 0),
+                Fault::ErrorBefore(error) => ("error-before", error),
+                Fault::ErrorAfter(error) => ("error-after", error),
+                Fault::PauseBefore => ("pause-before", 0),
+                Fault::FullFrom => ("full-from", 0),
             };
             command
-                .env("FILE_STEPS_ACTION", name)
+                .env("FILE_STEPS_FAULT", name)
                 .env("FILE_STEPS_AT", at.to_string())
                 .env("FILE_STEPS_ERROR", error.to_string());
         }

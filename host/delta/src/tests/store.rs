@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
-use sandbar_harness::store::{Answer, Effect, FaultyStore, Process, StepFault, StepKind};
+use sandbar_harness::store::{self, Answer, Effect, FaultyStore, Process, StepKind};
 
 /// What happens to the next put of a log entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,21 +31,21 @@ impl TestStore {
         let fault: Arc<Mutex<Option<Fault>>> = Arc::default();
         let blind: Arc<AtomicBool> = Arc::default();
         let (next, sight) = (fault.clone(), blind.clone());
-        let answer = |effect, answer| Some(StepFault { effect, answer });
+        let answer = |effect, answer| Some(store::Fault { effect, answer });
         let process = Process::deciding(move |step| {
             if step.kind == StepKind::Read && sight.load(Ordering::SeqCst) {
-                return answer(Effect::None, Answer::Error);
+                return answer(Effect::Before, Answer::Error);
             }
             if !(step.name.starts_with("put _delta_log/") && step.name.ends_with(".json")) {
                 return None;
             }
             match next.lock().unwrap().take()? {
-                Fault::Lost => answer(Effect::None, Answer::Error),
-                Fault::FalseConflict => answer(Effect::None, Answer::Conflict),
-                Fault::Unheard => answer(Effect::Whole, Answer::Error),
+                Fault::Lost => answer(Effect::Before, Answer::Error),
+                Fault::FalseConflict => answer(Effect::Before, Answer::Conflict),
+                Fault::Unheard => answer(Effect::After, Answer::Error),
                 Fault::Blind => {
                     sight.store(true, Ordering::SeqCst);
-                    answer(Effect::Whole, Answer::Error)
+                    answer(Effect::After, Answer::Error)
                 }
             }
         });

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::fakes::{At, Fate, Files, Landed, Point, Side, Status, World, component, position};
+use super::fakes::{At, Effect, Fault, Files, Landed, Point, Status, World, component, position};
 use crate::{ComponentId, MicroBatch, OffsetEntry, PipelineError, RunSummary};
 
 /// What a restart finds besides the table.
@@ -39,13 +39,13 @@ const FOUND: [Found; 6] = [
     Found::NewestEntryGone,
     Found::OlderCopy,
 ];
-const CRASHES: [(Fate, Side); 6] = [
-    (Fate::Gone, Side::Before),
-    (Fate::Gone, Side::After),
-    (Fate::Error, Side::Before),
-    (Fate::Error, Side::After),
-    (Fate::Unavailable, Side::Before),
-    (Fate::Unavailable, Side::After),
+const CRASHES: [(Fault, Effect); 6] = [
+    (Fault::Crash, Effect::Before),
+    (Fault::Crash, Effect::After),
+    (Fault::Error, Effect::Before),
+    (Fault::Error, Effect::After),
+    (Fault::Unavailable, Effect::Before),
+    (Fault::Unavailable, Effect::After),
 ];
 
 fn setups() -> impl Iterator<Item = Setup> {
@@ -192,8 +192,8 @@ async fn traces(world: &World) -> impl PartialEq + std::fmt::Debug + use<> {
 }
 
 /// One case. `None` if it can't be; else whether the offset was unknown.
-async fn case(world: World, n: usize, (fate, side): (Fate, Side), found: Found) -> Option<bool> {
-    world.process.meets(At::Call(n), side, fate);
+async fn case(world: World, n: usize, (fault, effect): (Fault, Effect), found: Found) -> Option<bool> {
+    world.process.meets(At::Call(n), effect, fault);
     let ended = run(&world).await;
     let traces = traces(&world).await;
     for _ in 0..10 {
@@ -201,7 +201,7 @@ async fn case(world: World, n: usize, (fate, side): (Fate, Side), found: Found) 
     }
     assert_eq!(self::traces(&world).await, traces, "from beyond the grave");
     assert_eq!(world.remote().open, 0, "readings left");
-    assert_eq!(ended.is_none(), fate == Fate::Gone);
+    assert_eq!(ended.is_none(), fault == Fault::Crash);
     assert_eq!(world.process.unmet(), []);
     let reached = world.batches().last().map_or(0, |(_, _, end)| *end);
     world.assert_exactly_once(reached);
@@ -248,22 +248,22 @@ async fn after_a_crash_at_any_call_whatever_a_restart_finds_rows_come_once() {
         clean.assert_exactly_once(setup.rows());
         let points = clean.process.points();
         for (n, point) in (1..).zip(&points) {
-            for (fate, side) in CRASHES {
-                if fate == Fate::Unavailable && !is_source(*point) {
+            for (fault, effect) in CRASHES {
+                if fault == Fault::Unavailable && !is_source(*point) {
                     continue;
                 }
                 for found in FOUND {
                     let world = setup.world(&full_log);
-                    let told = format!("{setup:?} {fate:?} {side:?} {n} {point:?} {found:?}");
+                    let told = format!("{setup:?} {fault:?} {effect:?} {n} {point:?} {found:?}");
                     let _shown = Shown(told);
-                    let Some(unknown) = case(world, n, (fate, side), found).await else {
+                    let Some(unknown) = case(world, n, (fault, effect), found).await else {
                         continue;
                     };
                     total += 1;
                     refused += usize::from(unknown);
                     for of in [
                         format!("point {point:?}"),
-                        format!("crash {fate:?} {side:?}"),
+                        format!("crash {fault:?} {effect:?}"),
                         format!("found {found:?}"),
                         format!("sequential {}", setup.sequential),
                         format!("offset in the table {}", setup.carries_offset),
@@ -295,10 +295,10 @@ async fn after_a_crash_at_any_call_of_a_reset_it_happened_or_it_did_not() {
         clean.pipeline().reset(clean.offset(10)).await.unwrap();
         let calls = clean.process.points().len();
         for n in 1..=calls {
-            for (fate, side) in CRASHES {
+            for (fault, effect) in CRASHES {
                 let world = fresh();
-                let _shown = Shown(format!("{setup:?} {fate:?} {side:?} {n}"));
-                world.process.meets(At::Call(n), side, fate);
+                let _shown = Shown(format!("{setup:?} {fault:?} {effect:?} {n}"));
+                world.process.meets(At::Call(n), effect, fault);
                 let mut pipeline = world.pipeline();
                 tokio::select! {
                     biased;

@@ -17,7 +17,7 @@ use crate::{
 
 pub(crate) use clock::{Event, FakeClock, RecordingProgress};
 pub(crate) use files::Files;
-pub(crate) use process::{At, Fate, Point, Process, Side, Status};
+pub(crate) use process::{At, Effect, Fault, Point, Process, Status};
 pub(crate) use script::{Gate, Step, settle};
 pub(crate) use sink::{FakeSink, Landed, SinkCall, Table, store_error, superseded, unknown};
 pub(crate) use source::{Call, FakeSource, Remote, component, part, position, rows};

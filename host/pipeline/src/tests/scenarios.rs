@@ -40,7 +40,7 @@
 //! plan, partitions, read, next, stage, write, finish, claim (an entry of the offset log), commit, prune,
 //! acknowledge, note. Behind a step stands the micro-batch of that process in which it happens. If nothing is
 //! said it is the first one, or 0 for what comes before it: ask, verify, load, initial, look. `acknowledge 0` is the one
-//! that a start repeats. A fate meets the first call of its step there; a claim that finds its number taken is a
+//! that a start repeats. A fault meets the first call of its step there; a claim that finds its number taken is a
 //! call too.
 
 mod play;

@@ -1,6 +1,6 @@
 //! Somebody removes the table, or turns it back, at each call that the protocol makes to the outside.
 
-use super::fakes::{At, Fate, Side, World};
+use super::fakes::{At, Effect, Fault, World};
 use crate::{PipelineError, SinkError};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,10 +26,10 @@ async fn whatever_is_done_to_the_table_at_any_call_nothing_is_committed_behind_i
             let clean = fresh();
             clean.run().await.unwrap();
             for n in 1..=clean.process.points().len() {
-                for side in [Side::Before, Side::After] {
+                for effect in [Effect::Before, Effect::After] {
                     let world = fresh();
-                    let told = format!("{act:?} {kind} {n} {side:?}");
-                    let outcome = meddle(&world, act, n, side).await;
+                    let told = format!("{act:?} {kind} {n} {effect:?}");
+                    let outcome = meddle(&world, act, n, effect).await;
                     cases += 1;
                     let changed = match act {
                         Act::Removed => matches!(outcome, Err(SinkError::TableChanged { .. })),
@@ -50,7 +50,7 @@ async fn whatever_is_done_to_the_table_at_any_call_nothing_is_committed_behind_i
 }
 
 /// One run with something done to the table at its n-th call, and what came of the run.
-async fn meddle(world: &World, act: Act, n: usize, side: Side) -> Result<(), SinkError> {
+async fn meddle(world: &World, act: Act, n: usize, effect: Effect) -> Result<(), SinkError> {
     let mut pipeline = world.pipeline();
     let table = world.shared_table();
     let left = std::sync::Arc::new(std::sync::Mutex::new(None));
@@ -68,7 +68,7 @@ async fn meddle(world: &World, act: Act, n: usize, side: Side) -> Result<(), Sin
         }
         *seen.lock().unwrap() = Some((table.id, table.turns, table.batches.len()));
     });
-    world.process.meets(At::Call(n), side, Fate::Stop);
+    world.process.meets(At::Call(n), effect, Fault::Stop);
     let outcome = match pipeline.run().await {
         Ok(_) => Ok(()),
         Err(PipelineError::Sink(error)) => Err(error),

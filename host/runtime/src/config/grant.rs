@@ -7,6 +7,7 @@ use url::Url;
 
 use sandbar_policy::{HttpGrant, METHODS};
 
+use super::reference::names_of;
 use super::section::Section;
 use super::value::{self, Refusal};
 use super::{CredentialConfig, CredentialKind, GrantsConfig, HttpGrantConfig, OAuth2Config, SecretRef};
@@ -33,7 +34,7 @@ fn http_grant(value: &DeValue<'_>) -> Result<HttpGrantConfig, Refusal> {
         let methods = USUAL_METHODS.map(str::to_owned).to_vec();
         return value::origin(value).map(|origin| HttpGrantConfig { origin, methods });
     };
-    known_keys(table, &["origin", "methods"], SHAPE)?;
+    known_keys(table, &names_of("source.grants.http"), SHAPE)?;
     let origin = match table.get("origin") {
         Some(origin) => value::origin(origin.get_ref())?,
         None => return Err(Refusal::new("has a grant without `origin`", SHAPE)),
@@ -138,7 +139,7 @@ fn kind(section: &mut Section<'_>, folder: &Path) -> Option<CredentialKind> {
 fn basic(value: &DeValue<'_>, folder: &Path) -> Result<CredentialKind, Refusal> {
     const SHAPE: &str = "write { username = \"me\", password = \"${env:NAME}\" }";
     let table = table(value, SHAPE)?;
-    known_keys(table, &["username", "password"], SHAPE)?;
+    known_keys(table, &names_of("source.credentials.basic"), SHAPE)?;
     let password = entry(table, "password", |value| secret(value, folder))?;
     let username = match password {
         Some(_) => entry(table, "username", |value| open(value, folder))?,
@@ -153,14 +154,7 @@ fn oauth2(value: &DeValue<'_>, folder: &Path) -> Result<OAuth2Config, Refusal> {
     const SHAPE: &str =
         "write { token_url = \"https://...\", client_id = \"...\", client_secret = \"${env:NAME}\" }";
     let table = table(value, SHAPE)?;
-    let keys = [
-        "token_url",
-        "client_id",
-        "client_secret",
-        "scope",
-        "refresh_token",
-    ];
-    known_keys(table, &keys, SHAPE)?;
+    known_keys(table, &names_of("source.credentials.oauth2"), SHAPE)?;
     let missing = |key: &str| Refusal::new(format!("has no `{key}`"), SHAPE);
     let token_url = entry(table, "token_url", value::string)?.ok_or_else(|| missing("token_url"))?;
     let client_id = entry(table, "client_id", |value| open(value, folder))?;

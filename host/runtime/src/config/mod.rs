@@ -9,6 +9,7 @@ mod model;
 mod options;
 mod read;
 mod redact_snippet;
+mod reference;
 mod secret;
 mod section;
 mod spans;
@@ -28,6 +29,7 @@ pub use model::{
     CheckpointConfig, CredentialConfig, CredentialKind, GrantsConfig, HttpGrantConfig, OAuth2Config,
     PipelineConfig, Progress, RetryConfig, SinkConfig, SourceConfig, TlsConfig, TriggerConfig,
 };
+pub use reference::{pipeline_file_reference, pipeline_file_schema};
 pub use sandbar_policy::Secret;
 pub use secret::{SecretError, SecretRef};
 

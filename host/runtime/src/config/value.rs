@@ -135,21 +135,23 @@ pub(super) fn limit(value: &DeValue<'_>, key: LimitKey) -> Result<LimitValue, Re
 
 fn size_within(value: &DeValue<'_>, bounds: std::ops::RangeInclusive<u64>) -> Result<u64, Refusal> {
     let bytes = size(value)?;
-    let shown = |bytes| {
-        let text = ByteSize(bytes).display().iec().to_string();
-        text.replace(".0 ", "").replace(' ', "")
-    };
     match bounds.contains(&bytes) {
         true => Ok(bytes),
         false => Err(Refusal::new(
             format!("can't be {}", ByteSize(bytes).display().iec()),
             format!(
                 "write a size from \"{}\" to \"{}\"",
-                shown(*bounds.start()),
-                shown(*bounds.end())
+                written_size(*bounds.start()),
+                written_size(*bounds.end())
             ),
         )),
     }
+}
+
+/// A size as a file has it: `64KiB`.
+pub(super) fn written_size(bytes: u64) -> String {
+    let text = ByteSize(bytes).display().iec().to_string();
+    text.replace(".0 ", "").replace(' ', "")
 }
 
 /// A time span that is longer than nothing.

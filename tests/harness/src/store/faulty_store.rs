@@ -11,7 +11,7 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
 
-use super::process::{Answer, Effect, Process, StepFault, StepKind};
+use super::process::{Answer, Effect, Fault, Process, StepKind};
 
 /// A store as one process reaches it: every request is a step of the process, and goes wrong when the process's
 /// step does.
@@ -37,9 +37,9 @@ impl FaultyStore {
             return write.await;
         };
         match fault.effect {
-            Effect::None => {}
-            Effect::Whole => drop(write.await),
-            Effect::Later => self.process.keep_late(write.map(drop).boxed()),
+            Effect::Before => {}
+            Effect::After => drop(write.await),
+            Effect::Late => self.process.keep_late(write.map(drop).boxed()),
         }
         Err(self.answer(fault, path))
     }
@@ -51,7 +51,7 @@ impl FaultyStore {
         }
     }
 
-    fn answer(&self, fault: StepFault, path: &Path) -> Error {
+    fn answer(&self, fault: Fault, path: &Path) -> Error {
         let generic = |source: Box<dyn std::error::Error + Send + Sync>| Error::Generic {
             store: "faulty",
             source,
@@ -63,7 +63,7 @@ impl FaultyStore {
                 path: path.to_string(),
                 source: "409".into(),
             },
-            Answer::Gone => {
+            Answer::Crash => {
                 self.process.kill();
                 generic("the process is gone".into())
             }

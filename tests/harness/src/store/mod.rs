@@ -8,5 +8,5 @@ mod turns;
 
 pub use exhaustive::Exhaustive;
 pub use faulty_store::FaultyStore;
-pub use process::{Answer, Effect, Process, Step, StepFault, StepKind};
+pub use process::{Answer, Effect, Fault, Process, Step, StepKind};
 pub use turns::Turns;

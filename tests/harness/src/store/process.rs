@@ -27,15 +27,15 @@ pub struct Step {
     pub name: String,
 }
 
-/// What becomes of a request that goes wrong.
+/// What becomes of a request that goes wrong. `tests/README.md` has the words for faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Effect {
     /// It never reaches the store.
-    None,
+    Before,
     /// The store does it.
-    Whole,
+    After,
     /// The store does it, but only when the test says so: a write that was on its way for a long time.
-    Later,
+    Late,
 }
 
 /// What the process hears of a request that goes wrong.
@@ -48,19 +48,19 @@ pub enum Answer {
     /// That the object is already there, though nothing was written. S3 may say so of two writes at a time.
     Conflict,
     /// Nothing any more: the process is gone, and nothing that it does from here on has an effect.
-    Gone,
+    Crash,
 }
 
 /// How a step goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StepFault {
+pub struct Fault {
     /// What becomes of it.
     pub effect: Effect,
     /// What the process hears.
     pub answer: Answer,
 }
 
-type Decide = Box<dyn FnMut(&Step) -> Option<StepFault> + Send>;
+type Decide = Box<dyn FnMut(&Step) -> Option<Fault> + Send>;
 type LateWrite = BoxFuture<'static, ()>;
 
 /// A process as stores and sources see it: a row of steps, of which some may go wrong.
@@ -87,18 +87,18 @@ impl Process {
     }
 
     /// One whose n-th step, counted from 0, goes wrong.
-    pub fn failing_at(number: usize, fault: StepFault) -> Arc<Self> {
+    pub fn failing_at(number: usize, fault: Fault) -> Arc<Self> {
         Self::deciding(move |step| (step.number == number).then_some(fault))
     }
 
     /// One whose steps go wrong as this says.
-    pub fn deciding(decide: impl FnMut(&Step) -> Option<StepFault> + Send + 'static) -> Arc<Self> {
+    pub fn deciding(decide: impl FnMut(&Step) -> Option<Fault> + Send + 'static) -> Arc<Self> {
         Arc::new(Self::new(Box::new(decide), None))
     }
 
     /// The same, taking turns with others: it is number `who` among them.
     pub fn taking_turns(
-        decide: impl FnMut(&Step) -> Option<StepFault> + Send + 'static,
+        decide: impl FnMut(&Step) -> Option<Fault> + Send + 'static,
         turns: &Arc<Turns>,
         who: usize,
     ) -> Arc<Self> {
@@ -120,16 +120,16 @@ impl Process {
     }
 
     /// Begins a step; `Some` says how it goes wrong.
-    pub async fn begin(&self, kind: StepKind, name: impl Into<String>) -> Option<StepFault> {
+    pub async fn begin(&self, kind: StepKind, name: impl Into<String>) -> Option<Fault> {
         let name = name.into();
         if let Some((turns, who)) = self.turns.as_ref().filter(|_| !self.is_gone()) {
             turns.wait(*who, kind, &name).await;
         }
         let mut inner = self.lock();
         if inner.gone {
-            return Some(StepFault {
-                effect: Effect::None,
-                answer: Answer::Gone,
+            return Some(Fault {
+                effect: Effect::Before,
+                answer: Answer::Crash,
             });
         }
         let step = Step {
@@ -192,28 +192,28 @@ impl fmt::Debug for Process {
     }
 }
 
-impl StepFault {
+impl Fault {
     /// Every way in which a step of this kind can go wrong.
     ///
     /// A write or a call happens or not, and an error, a time-out or nothing is heard of it. A write may also be
     /// late, or be told that its name is taken. For a read it does not matter whether it happened.
     pub fn all(kind: StepKind) -> Vec<Self> {
         let fault = |effect, answer| Self { effect, answer };
-        let quadrants = [Effect::None, Effect::Whole].into_iter().flat_map(|effect| {
-            [Answer::Error, Answer::Timeout, Answer::Gone].map(|answer| fault(effect, answer))
+        let quadrants = [Effect::Before, Effect::After].into_iter().flat_map(|effect| {
+            [Answer::Error, Answer::Timeout, Answer::Crash].map(|answer| fault(effect, answer))
         });
         match kind {
             StepKind::Read => vec![
-                fault(Effect::None, Answer::Error),
-                fault(Effect::None, Answer::Timeout),
-                fault(Effect::None, Answer::Gone),
+                fault(Effect::Before, Answer::Error),
+                fault(Effect::Before, Answer::Timeout),
+                fault(Effect::Before, Answer::Crash),
             ],
             StepKind::Call => quadrants.collect(),
             StepKind::Write => quadrants
                 .chain([
-                    fault(Effect::None, Answer::Conflict),
-                    fault(Effect::Later, Answer::Timeout),
-                    fault(Effect::Later, Answer::Gone),
+                    fault(Effect::Before, Answer::Conflict),
+                    fault(Effect::Late, Answer::Timeout),
+                    fault(Effect::Late, Answer::Crash),
                 ])
                 .collect(),
         }

@@ -35,11 +35,11 @@ pub(crate) enum Point {
     SaveNote,
 }
 
-/// What happens to a process at a point.
+/// What happens to a process at a point, in the words of `tests/README.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum Fault {
     /// The process is gone: nothing that it began goes on.
-    Gone,
+    Crash,
     /// The call fails, and trying again is of no use.
     Error,
     /// The call fails as one does that may work later.
@@ -50,9 +50,9 @@ pub(crate) enum Fate {
     Stop,
 }
 
-/// Whether the call has had its effect when fate comes.
+/// Whether the call has had its effect when the fault comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
+pub(crate) enum Effect {
     Before,
     After,
 }
@@ -92,17 +92,17 @@ pub(crate) struct Begun {
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
-#[error("{point:?} failed, {side:?} its effect")]
-pub(crate) struct Fault {
+#[error("{point:?} failed, {effect:?} its effect")]
+pub(crate) struct CallFailed {
     point: Point,
-    side: Side,
+    effect: Effect,
     unavailable: bool,
 }
 
 #[derive(Default)]
 struct State {
     points: Vec<Point>,
-    fates: Vec<(At, Side, Fate)>,
+    faults: Vec<(At, Effect, Fault)>,
     micro_batch: usize,
     /// The last micro-batch that was planned has come to its commit.
     committing: bool,
@@ -119,8 +119,8 @@ impl Default for Process {
 }
 
 impl Process {
-    pub(crate) fn meets(&self, at: At, side: Side, fate: Fate) {
-        lock(&self.state).fates.push((at, side, fate));
+    pub(crate) fn meets(&self, at: At, effect: Effect, fault: Fault) {
+        lock(&self.state).faults.push((at, effect, fault));
     }
 
     /// How a stop is asked for.
@@ -134,8 +134,8 @@ impl Process {
     }
 
     /// What was to happen and did not.
-    pub(crate) fn unmet(&self) -> Vec<(At, Side, Fate)> {
-        lock(&self.state).fates.clone()
+    pub(crate) fn unmet(&self) -> Vec<(At, Effect, Fault)> {
+        lock(&self.state).faults.clone()
     }
 
     pub(crate) fn resume(&self) {
@@ -155,10 +155,10 @@ impl Process {
     }
 
     /// One call to the outside. Nothing may be waited for between this and the effect.
-    pub(crate) async fn begin(&self, point: Point) -> Result<Begun, Fault> {
+    pub(crate) async fn begin(&self, point: Point) -> Result<Begun, CallFailed> {
         self.going().await;
         let begun = self.arrive(point);
-        begun.suffer(Side::Before).await?;
+        begun.suffer(Effect::Before).await?;
         Ok(begun)
     }
 
@@ -195,38 +195,38 @@ impl Process {
 
 impl Begun {
     /// The answer is on its way back.
-    pub(crate) async fn end(self) -> Result<(), Fault> {
-        self.suffer(Side::After).await?;
+    pub(crate) async fn end(self) -> Result<(), CallFailed> {
+        self.suffer(Effect::After).await?;
         self.process.going().await;
         Ok(())
     }
 
-    fn fate(&self, side: Side) -> Option<Fate> {
+    fn fault(&self, effect: Effect) -> Option<Fault> {
         let mut state = lock(&self.process.state);
         let here = |at: At| match at {
             At::Call(n) => n == self.call,
             At::MicroBatch(point, n) => (point, n) == (self.point, self.micro_batch),
         };
         let index = state
-            .fates
+            .faults
             .iter()
-            .position(|(at, s, _)| here(*at) && *s == side)?;
-        Some(state.fates.remove(index).2)
+            .position(|(at, s, _)| here(*at) && *s == effect)?;
+        Some(state.faults.remove(index).2)
     }
 
-    async fn suffer(&self, side: Side) -> Result<(), Fault> {
-        let fault = |unavailable| Fault {
+    async fn suffer(&self, effect: Effect) -> Result<(), CallFailed> {
+        let fault = |unavailable| CallFailed {
             point: self.point,
-            side,
+            effect,
             unavailable,
         };
-        match self.fate(side) {
+        match self.fault(effect) {
             None => return Ok(()),
-            Some(Fate::Error) => return Err(fault(false)),
-            Some(Fate::Unavailable) => return Err(fault(true)),
-            Some(Fate::Gone) => _ = self.process.status.send_replace(Status::Gone),
-            Some(Fate::Pause) => _ = self.process.status.send_replace(Status::Paused),
-            Some(Fate::Stop) => {
+            Some(Fault::Error) => return Err(fault(false)),
+            Some(Fault::Unavailable) => return Err(fault(true)),
+            Some(Fault::Crash) => _ = self.process.status.send_replace(Status::Gone),
+            Some(Fault::Pause) => _ = self.process.status.send_replace(Status::Paused),
+            Some(Fault::Stop) => {
                 let state = lock(&self.process.state);
                 state.on_stop.as_ref().expect("a stop has a way")();
             }
@@ -236,8 +236,8 @@ impl Begun {
     }
 }
 
-impl From<Fault> for SourceError {
-    fn from(fault: Fault) -> Self {
+impl From<CallFailed> for SourceError {
+    fn from(fault: CallFailed) -> Self {
         match fault.unavailable {
             true => Self::Unavailable {
                 message: fault.to_string(),
@@ -248,11 +248,11 @@ impl From<Fault> for SourceError {
     }
 }
 
-impl From<Fault> for SinkError {
-    fn from(fault: Fault) -> Self {
-        match (fault.point, fault.side) {
+impl From<CallFailed> for SinkError {
+    fn from(fault: CallFailed) -> Self {
+        match (fault.point, fault.effect) {
             // By the contract of a sink nothing else can follow a commit that happened.
-            (Point::Commit, Side::After) => Self::Unknown {
+            (Point::Commit, Effect::After) => Self::Unknown {
                 batch: 0,
                 source: Box::new(fault),
             },
@@ -264,8 +264,8 @@ impl From<Fault> for SinkError {
     }
 }
 
-impl From<Fault> for object_store::Error {
-    fn from(fault: Fault) -> Self {
+impl From<CallFailed> for object_store::Error {
+    fn from(fault: CallFailed) -> Self {
         Self::Generic {
             store: "counted",
             source: Box::new(fault),

@@ -1,6 +1,6 @@
 //! The words of a scenario.
 
-use crate::tests::fakes::{At, Fate, Files, Point, Side, World};
+use crate::tests::fakes::{At, Effect, Fault, Files, Point, World};
 use crate::{ComponentId, Trigger};
 
 const STEPS: [(&str, Point, usize); 17] = [
@@ -23,12 +23,12 @@ const STEPS: [(&str, Point, usize); 17] = [
     ("note", Point::SaveNote, 1),
 ];
 
-const FATES: [(&str, Fate); 5] = [
-    ("crash", Fate::Gone),
-    ("error", Fate::Error),
-    ("unavailable", Fate::Unavailable),
-    ("pause", Fate::Pause),
-    ("stop", Fate::Stop),
+const FAULTS: [(&str, Fault); 5] = [
+    ("crash", Fault::Crash),
+    ("error", Fault::Error),
+    ("unavailable", Fault::Unavailable),
+    ("pause", Fault::Pause),
+    ("stop", Fault::Stop),
 ];
 
 /// A file's lines, without remarks and empty ones.
@@ -148,11 +148,11 @@ impl Line<'_> {
                 world.options.trigger = Trigger::Once;
                 continue;
             }
-            let fate = FATES.iter().find(|(name, _)| *name == word);
-            let (_, fate) = fate.ok_or_else(|| self.error(format!("unknown word {word:?}")))?;
-            let (side, step) = match words.next().and_then(|word| word.split_once('=')) {
-                Some(("before", step)) => (Side::Before, step),
-                Some(("after", step)) => (Side::After, step),
+            let fault = FAULTS.iter().find(|(name, _)| *name == word);
+            let (_, fault) = fault.ok_or_else(|| self.error(format!("unknown word {word:?}")))?;
+            let (effect, step) = match words.next().and_then(|word| word.split_once('=')) {
+                Some(("before", step)) => (Effect::Before, step),
+                Some(("after", step)) => (Effect::After, step),
                 _ => return Err(self.error("before= or after= is missing")),
             };
             let known = STEPS.iter().find(|(name, ..)| *name == step);
@@ -164,14 +164,14 @@ impl Line<'_> {
             };
             world
                 .process
-                .meets(At::MicroBatch(*point, micro_batch), side, *fate);
+                .meets(At::MicroBatch(*point, micro_batch), effect, *fault);
         }
         Ok(())
     }
 }
 
 /// What a process was to meet, in the words of a scenario.
-pub(super) fn shown((at, side, fate): &(At, Side, Fate)) -> String {
+pub(super) fn shown((at, effect, fault): &(At, Effect, Fault)) -> String {
     let At::MicroBatch(point, n) = at else {
         return format!("{at:?}");
     };
@@ -179,12 +179,15 @@ pub(super) fn shown((at, side, fate): &(At, Side, Fate)) -> String {
         .iter()
         .find(|(_, p, _)| p == point)
         .map_or("", |(name, ..)| name);
-    let fate = FATES.iter().find(|(_, f)| f == fate).map_or("", |(name, _)| name);
-    let side = match side {
-        Side::Before => "before",
-        Side::After => "after",
+    let fault = FAULTS
+        .iter()
+        .find(|(_, f)| f == fault)
+        .map_or("", |(name, _)| name);
+    let effect = match effect {
+        Effect::Before => "before",
+        Effect::After => "after",
     };
-    format!("{fate} {side}={step} {n}")
+    format!("{fault} {effect}={step} {n}")
 }
 
 /// Ids as ranges: `1..5,7`.
