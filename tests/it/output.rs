@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use sandbar_harness::ScriptedApi;
 
-use crate::support::{Settings, Workspace};
+use crate::support::{Settings, Workspace, until};
 
 #[test]
 fn a_progress_reader_that_goes_away_does_not_end_a_run() {
@@ -28,6 +28,29 @@ fn a_progress_reader_that_goes_away_does_not_end_a_run() {
     assert_eq!(ended.status.code(), Some(0), "{said}");
     assert_eq!(said.matches("no more progress is shown").count(), 1, "{said}");
     work.table().assert_once(1..=50);
+}
+
+#[test]
+fn a_progress_reader_that_does_not_read_holds_up_no_run_and_misses_nothing() {
+    // Their lines are more than a pipe holds.
+    const ROWS: u64 = 300;
+    let api = ScriptedApi::start(ROWS);
+    let work = Workspace::with(&Settings::of(&api).set("source.options.rows_per_batch", "1"));
+    let run = work
+        .command(&["run", "comments.toml", "--available-now", "--progress", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let note = work.path("lake/_checkpoints/comments/source/progress.json");
+    until("every row is committed", || {
+        std::fs::read_to_string(&note).is_ok_and(|note| note == format!(r#"{{"current":{ROWS}}}"#))
+    });
+    let ended = run.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    let lines = String::from_utf8(ended.stdout).unwrap();
+    assert_eq!(lines.lines().count() as u64, ROWS, "flushed at the end");
+    assert!(lines.lines().last().unwrap().contains("\"batch\":300"), "{lines}");
 }
 
 #[test]

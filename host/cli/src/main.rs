@@ -6,9 +6,11 @@
 mod args;
 mod commands;
 mod demo_api;
+mod lines;
 mod log;
 mod output;
 mod progress;
+mod remedy;
 mod signals;
 
 use std::process::ExitCode;
@@ -31,7 +33,7 @@ enum CliError {
     /// The command line asks for something that makes no sense.
     #[error("{0}")]
     Usage(String),
-    #[error("{context}: {source}")]
+    #[error("{context}")]
     Io {
         context: String,
         #[source]

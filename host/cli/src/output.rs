@@ -8,7 +8,7 @@ use crate::CliError;
 /// Prints a result to stdout.
 ///
 /// # Errors
-/// It could not be written: the disk is full, or the reader went away.
+/// [`CliError::Io`] when it can't be written: the disk is full, or the reader went away.
 pub(crate) fn print(text: &str) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());

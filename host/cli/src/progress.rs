@@ -1,6 +1,6 @@
 use std::io::IsTerminal;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -8,12 +8,15 @@ use sandbar_runtime::{BatchId, BatchReport, NoopObserver, Offset, PipelineObserv
 use serde::Serialize;
 
 use crate::args::ProgressFormat;
-use crate::output::{count, print_json};
+use crate::lines::Lines;
+use crate::output::count;
 
-/// Makes the progress sinks of one run.
+/// Makes the observers of one run.
 pub(crate) struct ProgressOutput {
     format: ProgressFormat,
     bars: MultiProgress,
+    /// Where JSON lines go.
+    lines: Option<Lines>,
 }
 
 impl ProgressOutput {
@@ -21,17 +24,25 @@ impl ProgressOutput {
         Self {
             format,
             bars: MultiProgress::new(),
+            lines: (format == ProgressFormat::Json).then(|| Lines::new(std::io::stdout())),
         }
     }
 
-    /// A sink for one pipeline.
-    pub(crate) fn sink(&self, pipeline: &str) -> Arc<dyn PipelineObserver> {
-        match self.format {
-            ProgressFormat::Json => Arc::new(JsonLines {
+    /// Waits until all that was reported is written, unless nobody reads it. Blocks.
+    pub(crate) fn finish(&self) {
+        if let Some(lines) = &self.lines {
+            lines.finish();
+        }
+    }
+
+    /// An observer of one pipeline.
+    pub(crate) fn observer(&self, pipeline: &str) -> Arc<dyn PipelineObserver> {
+        match (self.format, &self.lines) {
+            (_, Some(lines)) => Arc::new(JsonLines {
                 pipeline: pipeline.to_owned(),
-                unread: AtomicBool::new(false),
+                lines: lines.clone(),
             }),
-            ProgressFormat::Auto if std::io::stderr().is_terminal() => {
+            (ProgressFormat::Auto, _) if std::io::stderr().is_terminal() => {
                 Arc::new(Line::new(pipeline, &self.bars))
             }
             _ => NoopObserver::shared(),
@@ -47,18 +58,14 @@ impl ProgressOutput {
 /// One JSON line per micro-batch.
 struct JsonLines {
     pipeline: String,
-    /// Whether the reader of the progress went away. The rows are what the run is for, so it goes on.
-    unread: AtomicBool,
+    lines: Lines,
 }
 
 impl PipelineObserver for JsonLines {
     fn committed(&self, report: &BatchReport) {
-        if self.unread.load(Ordering::Relaxed) {
-            return;
-        }
         let ms = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
-        let (times, usage) = (&report.times, &report.usage);
-        let written = print_json(&ReportLine {
+        let (times, usage) = (&report.durations, &report.usage);
+        let line = serde_json::to_string(&ReportLine {
             batch: report.batch,
             bytes: report.bytes,
             end: &report.end,
@@ -80,11 +87,12 @@ impl PipelineObserver for JsonLines {
             response_bytes: usage.response_bytes,
             rows: report.rows,
             start: &report.start,
-            table_version: report.table_version,
+            table_version: report.revision,
         });
-        if let Err(e) = written {
-            self.unread.store(true, Ordering::Relaxed);
-            tracing::warn!(pipeline = %self.pipeline, error = %e, "no more progress is shown; the run goes on");
+        let name = format!("batch {} of {}", report.batch, self.pipeline);
+        match line {
+            Ok(line) => self.lines.push(&name, line),
+            Err(e) => tracing::warn!(error = %e, "the progress of {name} can't be written as JSON"),
         }
     }
 }

@@ -1,3 +1,4 @@
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -5,7 +6,7 @@ use delta_kernel::engine::arrow_data::ArrowEngineData;
 use delta_kernel::transaction::{CommitResult, UpdateTableOperation};
 use delta_kernel::{KernelError, SnapshotRef};
 use object_store::path::Path;
-use sandbar_pipeline::{BatchId, MicroBatch, SinkError};
+use sandbar_pipeline::{Backoff, BatchId, MicroBatch, SinkError, with_causes};
 
 use crate::engine::{ENGINE_INFO, Table, committer};
 use crate::error::{kernel_error, store_error};
@@ -17,6 +18,9 @@ use crate::txn::{Note, Progress, app_id, domain, end_id, has_domain_metadata, la
 
 /// Commits of others that may get in the way of one of ours.
 const MAX_ATTEMPTS: u32 = 50;
+/// The first and the longest pause after a commit of somebody else.
+const MIN_PAUSE: Duration = Duration::from_millis(2);
+const MAX_PAUSE: Duration = Duration::from_millis(50);
 
 /// One micro-batch on its way into the log.
 pub(crate) struct Commit {
@@ -115,7 +119,8 @@ impl Commit {
 
     async fn attempts(self: &Arc<Self>, table: &Table, known: &mut Known) -> Result<Done, SinkError> {
         let mut first_unseen_version = known.snapshot.as_ref().map_or(0, |s| s.version() + 1);
-        for attempt in 0..MAX_ATTEMPTS {
+        let mut backoff = Backoff::new(MIN_PAUSE, MAX_PAUSE).with_jitter(seed_of(&self.run));
+        for _ in 0..MAX_ATTEMPTS {
             if let Err(e) = self.stand(table, known).await {
                 return Err(self.give_up(table, e).await);
             }
@@ -137,8 +142,7 @@ impl Commit {
                 }
             };
             if failure.is_none() {
-                let pause = Duration::from_millis(2 * u64::from(attempt.min(25)));
-                table.clock.sleep(pause).await;
+                backoff.pause(table.clock.as_ref()).await;
             }
             match self.resolve(table, known, first_unseen_version).await {
                 Ok(Some(version)) => {
@@ -156,7 +160,11 @@ impl Commit {
                     });
                 }
                 Err(hidden) => {
-                    tracing::warn!(batch = self.batch, error = ?failure, "a commit failed, and so did the search for it");
+                    tracing::warn!(
+                        batch = self.batch,
+                        error = failure.as_ref().map(|e| with_causes(e)),
+                        "a commit failed, and so did the search for it"
+                    );
                     return Err(SinkError::Unknown {
                         batch: self.batch,
                         source: Box::new(hidden),
@@ -367,4 +375,11 @@ impl Commit {
     fn failure(&self, table: &Table, error: KernelError) -> Attempt {
         Attempt::Failed(kernel_error(self.failed(table), error))
     }
+}
+
+/// A seed that differs from one commit to the next, so that two writers in each other's way pause for different times.
+fn seed_of(run: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    run.hash(&mut hasher);
+    hasher.finish()
 }

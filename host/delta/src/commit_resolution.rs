@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sandbar_pipeline::{BatchId, SinkError};
+use sandbar_pipeline::{Backoff, BatchId, SinkError};
 
 use crate::commit::{Commit, Known};
 use crate::engine::Table;
@@ -23,13 +23,12 @@ impl Commit {
         known: &mut Known,
         first_unseen_version: u64,
     ) -> Result<Option<u64>, SinkError> {
-        let mut reads = 1;
+        let mut backoff = Backoff::new(Duration::from_millis(40), Duration::from_millis(320));
         loop {
             let found = self.resolve_once(table, known, first_unseen_version).await;
             match found {
-                Err(SinkError::Store { .. }) if reads < MAX_READS => {
-                    table.clock.sleep(Duration::from_millis(20 << reads)).await;
-                    reads += 1;
+                Err(SinkError::Store { .. }) if backoff.failures() + 1 < MAX_READS => {
+                    backoff.pause(table.clock.as_ref()).await;
                 }
                 outcome => return outcome,
             }
@@ -91,8 +90,8 @@ impl Commit {
             table: table.root.to_string(),
             what: format!(
                 "lost micro-batches while the pipeline was writing it: batch {} was to follow batch {}, but the last \
-                 one in it is {last}; was it put back from an older copy? Nothing was committed. Start the pipeline \
-                 again: it goes on behind batch {last}",
+                 one in it is {last}; was it put back from an older copy? Nothing was committed; a new start goes on \
+                 after batch {last}",
                 self.batch, self.after
             ),
         }

@@ -11,7 +11,7 @@ use delta_kernel_default_engine::{DefaultEngine, DefaultEngineBuilder};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use sandbar_pipeline::{Clock, SinkError, create_folder};
+use sandbar_pipeline::{Backoff, Clock, SinkError, create_folder, with_causes};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 use url::Url;
@@ -72,7 +72,7 @@ impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Kernel(e) => e.fmt(f),
-            Self::Broken(e) => e.fmt(f),
+            Self::Broken(e) => f.write_str(&with_causes(e)),
         }
     }
 }
@@ -134,7 +134,7 @@ impl Table {
 
     async fn read(&self, known: Option<SnapshotRef>) -> Result<Option<SnapshotRef>, Unreadable> {
         let mut known = known;
-        let mut attempt = 0;
+        let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(80));
         loop {
             let base = known.take();
             let read = self.run(move |table| table.load_once(base)).await;
@@ -142,11 +142,10 @@ impl Table {
                 Ok(snapshot) => return Ok(snapshot),
                 Err(e) => e,
             };
-            attempt += 1;
-            if attempt == LOAD_ATTEMPTS {
+            if backoff.failures() + 1 == LOAD_ATTEMPTS {
                 return Err(Unreadable::Kernel(error));
             }
-            self.clock.sleep(Duration::from_millis(5 << attempt)).await;
+            backoff.pause(self.clock.as_ref()).await;
         }
     }
 

@@ -5,7 +5,7 @@ use futures::future::try_join;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use sandbar_pipeline::SinkError;
+use sandbar_pipeline::{SinkError, with_causes};
 
 use crate::engine::Table;
 use crate::error::store_error;
@@ -126,7 +126,7 @@ impl Footing {
             Ok((true, true)) => return Ok(()),
             Ok(_) => {}
             Err(e) => {
-                tracing::debug!(error = %e, "whether the table is whole after a commit will be seen at the next one");
+                tracing::debug!(error = %with_causes(&e), "whether the table is whole after a commit will be seen at the next one");
                 return Ok(());
             }
         }
@@ -183,8 +183,7 @@ impl Footing {
         SinkError::TableChanged {
             table: table.root.to_string(),
             what: format!(
-                "{what} while the pipeline was writing it, at version {}; nothing was committed to what is there now. \
-                 Put the table back, or see with `sandbar status` where a new start would begin and start again",
+                "{what} while the pipeline was writing it, at version {}; nothing was committed to what is there now",
                 self.version
             ),
         }
@@ -214,8 +213,8 @@ impl Mark {
 
 /// Fails unless the data files of a micro-batch are all there.
 pub(crate) async fn find_staged(table: &Table, files: &[Path]) -> Result<(), SinkError> {
-    let looks: Vec<_> = files.iter().map(|path| find_one(table, path)).collect();
-    stream::iter(looks).buffered(PARALLEL).try_collect().await
+    let searches: Vec<_> = files.iter().map(|path| find_one(table, path)).collect();
+    stream::iter(searches).buffered(PARALLEL).try_collect().await
 }
 
 async fn find_one(table: &Table, path: &Path) -> Result<(), SinkError> {
@@ -224,8 +223,7 @@ async fn find_one(table: &Table, path: &Path) -> Result<(), SinkError> {
         None => Err(SinkError::TableChanged {
             table: table.root.to_string(),
             what: format!(
-                "lost the data file {path} before its commit was done: was its folder removed? Nothing was committed; \
-                 start the pipeline again"
+                "lost the data file {path} before its commit was done: was its folder removed? Nothing was committed"
             ),
         }),
     }
@@ -256,7 +254,8 @@ pub(crate) async fn withdraw(table: &Table, version: u64) -> bool {
         Ok(()) | Err(object_store::Error::NotFound { .. }) => true,
         Err(_) => false,
     };
-    table.remove_empty_folders();
+    // The folders stay if the work breaks off: they are empty.
+    let _ = table.run(Table::remove_empty_folders).await;
     gone
 }
 

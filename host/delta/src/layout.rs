@@ -218,7 +218,7 @@ impl TableLayout {
 }
 
 impl Creation {
-    /// Lets the kernel judge the table and lay it out. It looks for no table there: that is the commit's duty.
+    /// Lets the kernel judge the table and lay it out. It does not search for a table there: that is the commit's duty.
     fn lay_out(&self, table: &Table, root: &Url) -> Result<Arc<WriteState>, SinkError> {
         self.builder(root)
             .build(&table.empty_engine(), committer())
@@ -230,7 +230,7 @@ impl Creation {
     /// The properties of a table that we create:
     ///
     /// - a log checkpoint every 100 versions, as micro-batches make many of them;
-    /// - no clean-up of the log behind the back of whoever reads its history;
+    /// - no clean-up of the log, for those who read its history;
     /// - not `delta.appendOnly`: pipelines only append, but the table's owner may have to delete rows;
     /// - never `delta.setTransactionRetentionDuration`: a forgotten `txn` is a batch that comes twice.
     pub(crate) fn builder(&self, root: &Url) -> CreateTableTransactionBuilder {

@@ -9,7 +9,7 @@
 //! commit: compare, then put      one log entry, only if that version does not exist yet
 //!   conflict -> read, compare, put again
 //!   error    -> read: is it there? is it ours?
-//! before and after: is the log still the one that the commit builds on? (one look at one file each)
+//! before and after: is the log still the one that the commit builds on? (one request for one file each)
 //! ```
 //!
 //! Neither the format nor the kernel keeps a batch from coming twice. This crate does: it compares the
@@ -28,6 +28,7 @@ mod commit;
 mod commit_resolution;
 mod engine;
 mod error;
+mod factory;
 mod file;
 mod footing;
 mod history;
@@ -49,8 +50,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+pub use factory::{DeltaSinkFactory, WriteAccess};
 pub use options::{DeltaOptions, OffsetStorage};
 pub use sink::DeltaSink;
 pub use stage::{DeltaStage, DeltaStaged};
-pub use status::{CommitRecord, TableCheck, TableState};
-pub use values::check_rows;

@@ -22,6 +22,7 @@ pub enum OffsetStorage {
 
 /// Which table to append to, and how.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct DeltaOptions {
     /// The table's folder, such as `file:///data/lake/comments` or `s3://bucket/comments`.
     pub table: Url,
@@ -52,6 +53,34 @@ impl DeltaOptions {
             progress: OffsetStorage::default(),
             clock,
         }
+    }
+
+    /// Sets the store that holds the table.
+    #[must_use]
+    pub fn with_store(mut self, store: Arc<dyn ObjectStore>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Sets the columns to partition a new table by.
+    #[must_use]
+    pub fn with_partition_by(mut self, columns: impl IntoIterator<Item = String>) -> Self {
+        self.partition_by = columns.into_iter().collect();
+        self
+    }
+
+    /// Sets the column for the time of staging.
+    #[must_use]
+    pub fn with_ingested_at(mut self, column: impl Into<String>) -> Self {
+        self.ingested_at = Some(column.into());
+        self
+    }
+
+    /// Sets where the end offset lives.
+    #[must_use]
+    pub fn with_progress(mut self, progress: OffsetStorage) -> Self {
+        self.progress = progress;
+        self
     }
 
     /// The table's URL as the kernel wants it: with a slash at the end.

@@ -10,12 +10,9 @@ use crate::error::kernel_error;
 use crate::{DeltaOptions, DeltaSink};
 
 impl DeltaSink {
-    /// Reads `limit` rows of the table as any reader sees them, in no order that a table promises. Files are
-    /// opened only until there are enough. `None` when the table does not exist.
-    ///
-    /// # Errors
-    /// [`SinkError::Store`] when the table can't be read.
-    pub async fn first_rows(
+    /// As [`SinkFactory::first_rows`](sandbar_pipeline::SinkFactory::first_rows). Files are opened only until there are
+    /// enough rows.
+    pub(crate) async fn first_rows(
         options: &DeltaOptions,
         limit: usize,
     ) -> Result<Option<Vec<RecordBatch>>, SinkError> {

@@ -175,7 +175,7 @@ fn is_utc(zone: &str) -> bool {
 ///
 /// Beside equal types: an integer into a larger integer, into a decimal with enough digits before the point,
 /// or into a float that holds it exactly; `Float32` into `Float64`; a decimal into one with at least as many
-/// digits before and behind the point; lists, maps and structs by their parts.
+/// digits before and after the point; lists, maps and structs by their parts.
 pub(crate) fn widens(from: &DataType, to: &DataType) -> bool {
     use DataType::{Decimal128, Float32, Float64, Int8, Int16, Int32, Int64, List, Map, Struct};
     match (from, to) {

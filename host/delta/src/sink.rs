@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use arrow_schema::{Schema, SchemaRef};
 use delta_kernel::SnapshotRef;
 use delta_kernel::snapshot::CheckpointWriteResult;
-use sandbar_pipeline::{BatchId, CommitReceipt, Committed, MicroBatch, Sink, SinkError};
+use sandbar_pipeline::{BatchId, CommitReceipt, Committed, MicroBatch, Sink, SinkError, with_causes};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -79,21 +79,6 @@ impl DeltaSink {
             .map(|snapshot| snapshot.version())
     }
 
-    /// Waits for what goes on beside: a log checkpoint, and stages that were dropped and remove what they began.
-    /// Nothing is lost without it: the table is read a little slower until the next log checkpoint, and unfinished
-    /// files stay.
-    pub async fn close(&mut self) {
-        self.finish_log_checkpoint().await;
-        let (busy, mut idle) = std::mem::replace(&mut self.encoders, channel(1));
-        drop(busy);
-        let removed = async { while idle.recv().await.is_some() {} };
-        // A store that does not answer must not hold up an end.
-        tokio::select! {
-            () = removed => {}
-            () = self.table.clock.sleep(MAX_CLOSING_TIME) => tracing::warn!(table = %self.table.root, "unfinished files stay"),
-        }
-    }
-
     async fn finish_log_checkpoint(&mut self) {
         if let Some(log_checkpoint) = self.log_checkpoint.take() {
             let written = log_checkpoint.await.ok().flatten();
@@ -116,7 +101,7 @@ impl DeltaSink {
         match footing.reload(&self.table, snapshot).await {
             Ok(snapshot) => self.known_table.snapshot = Some(snapshot),
             // What is wrong will be wrong at the next commit.
-            Err(e) => tracing::debug!(error = %e, "the log checkpoint is not used yet"),
+            Err(e) => tracing::debug!(error = %with_causes(&e), "the log checkpoint is not used yet"),
         }
     }
 
@@ -148,7 +133,7 @@ impl DeltaSink {
         match written {
             Ok(Ok(snapshot)) => self.known_table.snapshot = Some(snapshot),
             Ok(Err(e)) => tracing::debug!(error = %e, "no checksum file for the table"),
-            Err(e) => tracing::debug!(error = %e, "no checksum file for the table"),
+            Err(e) => tracing::debug!(error = %with_causes(&e), "no checksum file for the table"),
         }
     }
 
@@ -249,13 +234,19 @@ impl Sink for DeltaSink {
         refuse_rollback(&self.table, &self.options.pipeline, version, last).await
     }
 
+    async fn prepare(&mut self, schema: &SchemaRef) -> Result<(), SinkError> {
+        if *schema != self.source {
+            let snapshot = self.known_table.snapshot.as_ref();
+            self.layout = make_layout(&self.table, snapshot, schema, &self.options).await?;
+            self.source = Arc::clone(schema);
+        }
+        Ok(())
+    }
+
     async fn stage(&mut self) -> Result<DeltaStage, SinkError> {
         self.adopt_finished_log_checkpoint().await;
-        if let Some(footing) = self
-            .known_table
-            .footing
-            .as_ref()
-            .filter(|_| self.table.lacks_folder())
+        if let Some(footing) = &self.known_table.footing
+            && self.table.run(Table::lacks_folder).await?
         {
             return Err(footing.removed(&self.table));
         }
@@ -299,8 +290,22 @@ impl Sink for DeltaSink {
             self.start_log_checkpoint(snapshot);
         }
         Ok(CommitReceipt {
-            table_version: done.version,
+            revision: done.version,
         })
+    }
+
+    /// Waits for what goes on beside: a log checkpoint, and stages that were dropped and remove what they began.
+    /// Without it the table is read a little slower until the next log checkpoint, and unfinished files stay.
+    async fn close(&mut self) {
+        self.finish_log_checkpoint().await;
+        let (busy, mut idle) = std::mem::replace(&mut self.encoders, channel(1));
+        drop(busy);
+        let removed = async { while idle.recv().await.is_some() {} };
+        // A store that does not answer must not hold up an end.
+        tokio::select! {
+            () = removed => {}
+            () = self.table.clock.sleep(MAX_CLOSING_TIME) => tracing::warn!(table = %self.table.root, "unfinished files stay"),
+        }
     }
 }
 

@@ -187,12 +187,12 @@ impl Encoder {
     /// Says that the folder was removed, where that is why files can't be written.
     fn gone(&self, error: SinkError) -> SinkError {
         match error {
-            SinkError::Store { .. } if self.layout.began_folder() && self.table.lacks_folder() => SinkError::TableChanged {
-                table: self.layout.root.to_string(),
-                what: "was removed while rows were being written to it; nothing was committed. Put the table back, or see \
-                       with `sandbar status` where a new start would begin and start again"
-                    .to_owned(),
-            },
+            SinkError::Store { .. } if self.layout.began_folder() && self.table.lacks_folder() => {
+                SinkError::TableChanged {
+                    table: self.layout.root.to_string(),
+                    what: "was removed while rows were being written to it; nothing was committed".to_owned(),
+                }
+            }
             error => error,
         }
     }
@@ -311,10 +311,7 @@ impl Encoder {
         self.chunks = self.chunks.saturating_add(columns as u64);
         match too_many(self.begun, self.chunks, columns) {
             None => Ok(()),
-            Some(what) => Err(SinkError::Schema(format!(
-                "a micro-batch of more than {what}; partition by a column with fewer values (`partition_by` under [sink]), \
-                 or let it have fewer rows (`max_rows_per_batch` under [trigger])"
-            ))),
+            Some(max) => Err(SinkError::TooManyFiles { max }),
         }
     }
 

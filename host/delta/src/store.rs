@@ -89,7 +89,7 @@ impl TableStore {
     }
 
     /// Refuses to write below a folder that is gone.
-    fn check_folder(&self, path: &Path) -> Result<()> {
+    async fn check_folder(&self, path: &Path) -> Result<()> {
         let Some(folder) = &self.folder else {
             return Ok(());
         };
@@ -97,7 +97,10 @@ impl TableStore {
             true => folder.join(LOG),
             false => folder.clone(),
         };
-        match needed.is_dir() {
+        let looked_for = needed.clone();
+        let looking = tokio::task::spawn_blocking(move || looked_for.is_dir());
+        let is_there = looking.await.map_err(|source| Error::JoinError { source })?;
+        match is_there {
             true => Ok(()),
             false => Err(Error::NotFound {
                 path: path.to_string(),
@@ -138,7 +141,7 @@ impl ObjectStore for TableStore {
         if let Some(entry) = &entry {
             self.check_entry(entry).await?;
         }
-        self.check_folder(path)?;
+        self.check_folder(path).await?;
         let done = self.inner.put_opts(path, payload, options).await?;
         if let Some(entry) = &entry
             && let Err(e @ Error::NotFound { .. }) = self.check_entry(entry).await
@@ -163,7 +166,7 @@ impl ObjectStore for TableStore {
         if let Some(entry) = self.entry_of(path, &PutPayload::default()) {
             self.check_entry(&entry).await?;
         }
-        self.check_folder(path)?;
+        self.check_folder(path).await?;
         self.inner.put_multipart_opts(path, options).await
     }
 
@@ -196,12 +199,12 @@ impl ObjectStore for TableStore {
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.check_folder(to)?;
+        self.check_folder(to).await?;
         self.inner.copy_opts(from, to, options).await
     }
 
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
-        self.check_folder(to)?;
+        self.check_folder(to).await?;
         self.inner.rename_opts(from, to, options).await
     }
 }

@@ -18,12 +18,12 @@ const DAYS: RangeInclusive<i32> = -719_162..=2_932_896;
 /// Microseconds since 1970-01-01 in the same years, the range of Spark's `TimestampType`.
 const MICROSECONDS: RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
 
-/// Tells whether a table that is made for these rows can hold all of them, as staging them would. `before` is the number
+/// Checks whether a table that is made for these rows can hold all of them, as staging them would. `before` is the number
 /// of rows before these. Columns of a type that no table has are passed over.
 ///
 /// # Errors
 /// A message for people that names the column, the row, counted from 1, and the value.
-pub fn check_rows(rows: &RecordBatch, before: u64) -> Result<(), String> {
+pub(crate) fn check_rows(rows: &RecordBatch, before: u64) -> Result<(), String> {
     for (field, values) in rows.schema_ref().fields().iter().zip(rows.columns()) {
         if let Ok(target) = table_type(field.name(), values.data_type()) {
             converted(field.name(), values, &target, before)?;
@@ -115,7 +115,7 @@ fn first_failing(values: &ArrayRef, fails: impl Fn(&ArrayRef) -> bool) -> usize 
     good
 }
 
-/// A quick look that knows no nulls: whether any value could be one that does not fit.
+/// A quick check that ignores nulls: whether any value could be one that does not fit.
 fn may_misfit(values: &dyn Array) -> bool {
     match values.data_type() {
         DataType::Date32 => any(values.as_primitive::<Date32Type>().values(), |day| {

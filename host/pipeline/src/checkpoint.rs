@@ -12,7 +12,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode};
 use serde::{Deserialize, Serialize};
 
 use crate::folder::create_location;
-use crate::{BatchId, CheckpointError, ComponentId, Json, Offset, PipelineError, SourceIdentity};
+use crate::{BatchId, CheckpointError, ComponentId, Json, MicroBatch, Offset, PipelineError, SourceIdentity};
 
 const NOTE: &str = "source/progress.json";
 /// Where the PySpark job of the idea keeps its note.
@@ -51,15 +51,28 @@ pub struct OffsetEntry {
     pub batch: BatchId,
     /// The offset before its first row.
     pub start: Offset,
-    /// The offset behind its last row.
+    /// The offset after its last row.
     pub end: Offset,
-    /// Who read it.
+    /// The component that read it.
     pub component: ComponentId,
     /// How many rows it brings.
     pub rows: u64,
-    /// What was read. Versions before 0.2 did not write it.
+    /// The source that was read. Versions before 0.2 did not write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceIdentity>,
+}
+
+impl OffsetEntry {
+    pub(crate) fn of(batch: &MicroBatch) -> Self {
+        Self {
+            batch: batch.batch,
+            start: batch.start.clone(),
+            end: batch.end.clone(),
+            component: batch.component.clone(),
+            rows: batch.rows,
+            source: batch.source.clone(),
+        }
+    }
 }
 
 impl CheckpointLocation {
@@ -76,7 +89,7 @@ impl CheckpointLocation {
     /// A folder on this machine, created when missing. Every write is synced to the disk.
     ///
     /// # Errors
-    /// The folder can't be created.
+    /// [`CheckpointError::Location`] when no folder can be there, [`CheckpointError::Folder`] when the disk fails.
     pub fn local(folder: &FsPath) -> Result<Self, CheckpointError> {
         create_location(folder)?;
         let location = || folder.display().to_string();
@@ -115,7 +128,8 @@ impl CheckpointLocation {
     /// are gone, and whoever removed the table wants them again.
     ///
     /// # Errors
-    /// The note can't be read, is longer than 64 KiB, or is not JSON.
+    /// [`CheckpointError::Store`] when the note can't be read, [`CheckpointError::Damaged`] when it is longer than 64 KiB or
+    /// is not JSON.
     pub async fn load_note(&self) -> Result<Option<Json>, CheckpointError> {
         Ok(self.find_note().await?.map(|(_, note)| note))
     }
@@ -142,7 +156,8 @@ impl CheckpointLocation {
     /// Replaces the source's progress note. It is durable when this returns.
     ///
     /// # Errors
-    /// The text is longer than 64 KiB or is not JSON, or the location can't be written.
+    /// [`CheckpointError::Note`] when the text is longer than 64 KiB or is not JSON, [`CheckpointError::Store`] when it
+    /// can't be written.
     pub async fn save_note(&self, text: &str) -> Result<(), CheckpointError> {
         let damaged = |reason: String| CheckpointError::Note { reason };
         if text.len() > MAX_NOTE_BYTES {
@@ -161,7 +176,7 @@ impl CheckpointLocation {
     /// The offset log's entry of a micro-batch.
     ///
     /// # Errors
-    /// It can't be read, or is damaged.
+    /// [`CheckpointError::Store`] when it can't be read, [`CheckpointError::Damaged`] when it is no entry of that number.
     pub async fn load_entry(&self, batch: BatchId) -> Result<Option<OffsetEntry>, CheckpointError> {
         let path = entry_path(batch);
         let Some(text) = self.read_text(&path, MAX_ENTRY_BYTES).await? else {
@@ -185,7 +200,8 @@ impl CheckpointLocation {
     /// table has one: see [`Committed`](crate::Committed).
     ///
     /// # Errors
-    /// [`PipelineError::OffsetUnknown`] when there is no entry or it is another attempt's; or it can't be read.
+    /// [`PipelineError::OffsetUnknown`] when there is no entry or it is another attempt's;
+    /// [`PipelineError::Checkpoint`] when it can't be read.
     pub async fn load_end(
         &self,
         batch: BatchId,
@@ -205,7 +221,7 @@ impl CheckpointLocation {
     /// Writes an entry under its number if that is free. `false` means that it is taken.
     ///
     /// # Errors
-    /// The location can't be written.
+    /// [`CheckpointError::Store`] when the entry can't be written.
     pub async fn claim_entry(&self, entry: &OffsetEntry) -> Result<bool, CheckpointError> {
         let path = entry_path(entry.batch);
         let text = serde_json::to_string(entry).map_err(|e| CheckpointError::Damaged {
@@ -225,7 +241,7 @@ impl CheckpointLocation {
     /// Removes all entries but the newest hundred up to `batch`, the last committed one.
     ///
     /// # Errors
-    /// The location can't be listed or written.
+    /// [`CheckpointError::Store`] when the entries can't be listed or removed.
     pub async fn prune_entries(&self, batch: BatchId) -> Result<(), CheckpointError> {
         let folder = Path::from(OFFSETS);
         let entries: Vec<_> = self
@@ -253,7 +269,7 @@ impl CheckpointLocation {
     /// Writes and removes a file, to find out whether the location can be written.
     ///
     /// # Errors
-    /// It can't.
+    /// [`CheckpointError::Store`] when the file can't be written or removed.
     pub async fn probe(&self) -> Result<(), CheckpointError> {
         const PROBE: &str = ".sandbar-probe";
         self.put(PROBE, String::new(), PutMode::Overwrite).await?;

@@ -1,8 +1,9 @@
+use crate::batch_writer::StagedBatch;
 use crate::pipeline::{Pipeline, Position};
-use crate::read::StagedBatch;
+use crate::stopwatch::Stopwatch;
 use crate::{
-    BatchReport, CheckpointError, MicroBatch, Offset, OffsetEntry, PipelineError, ReadLimit, Sink, Source,
-    SourceError, StepDurations,
+    BatchReport, CheckpointError, CommitReceipt, MicroBatch, Offset, OffsetEntry, PipelineError, ReadLimit,
+    Sink, Source, SourceError, with_causes,
 };
 
 /// Numbers of the offset log that are tried for one batch. Each crash between an entry and its commit takes one.
@@ -15,43 +16,42 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
     /// stop every run after this one. A remote that does not answer at the moment is no hindrance.
     ///
     /// # Errors
-    /// The source refuses the offset, the table or the checkpoint location fails, or another runner is at
-    /// work.
+    /// [`PipelineError::Source`] when the source refuses the offset; [`PipelineError::Sink`] and
+    /// [`PipelineError::Checkpoint`] when the sink or the checkpoint location fails, or another runner is at work.
     pub async fn reset(&mut self, to: Offset) -> Result<BatchReport, PipelineError> {
+        self.forget_position();
         match self.source.latest_offset(&to, None, ReadLimit::default()).await {
             Ok(_) | Err(SourceError::Unavailable { .. }) => {}
             Err(e) => return Err(e.into()),
         }
         let last = self.sink.last_committed().await?;
         self.checkpoint.admit(&self.owner(), last.is_some()).await?;
-        let batch = last.as_ref().map_or(0, |c| c.batch);
-        // Where a batch started is for people only; a lost offset must not stand in the way of a reset.
-        let start = last.and_then(|c| c.end).unwrap_or_else(|| to.clone());
-        let rows = StagedBatch {
-            staged: None,
-            summary: Default::default(),
-            end: to,
-            usage: Default::default(),
+        let position = Position {
+            batch: last.as_ref().map_or(0, |last| last.batch),
+            // Where a batch started is for people only; a lost offset must not stand in the way of a reset.
+            offset: last.and_then(|last| last.end).unwrap_or_else(|| to.clone()),
+            component: None,
+            source: None,
         };
-        let position = Position { batch, offset: start };
-        self.commit(&position, rows, None, StepDurations::default()).await
+        let mut watch = Stopwatch::start(&self.clock);
+        let mut staged = StagedBatch::<K>::empty(to);
+        let (batch, receipt) = self.commit(&position, &mut staged).await?;
+        watch.record(|durations| &mut durations.commit);
+        Ok(BatchReport::new(batch, receipt, staged, None, watch.stop()))
     }
 
     /// Commits staged rows after `position`, with the offset log's entry where the table can't carry the offset.
     pub(crate) async fn commit(
         &mut self,
         position: &Position,
-        rows: StagedBatch<K>,
-        latest: Option<&Offset>,
-        mut times: StepDurations,
-    ) -> Result<BatchReport, PipelineError> {
-        let began = self.clock.elapsed();
+        staged: &mut StagedBatch<K>,
+    ) -> Result<(MicroBatch, CommitReceipt), PipelineError> {
         let mut batch = MicroBatch {
             pipeline: self.options.name.clone(),
             batch: position.batch + 1,
             start: position.offset.clone(),
-            end: rows.end,
-            rows: rows.summary.rows,
+            end: staged.end.clone(),
+            rows: staged.stats.rows,
             component: self.source.component().clone(),
             source: Some(self.source.identity()),
         };
@@ -59,47 +59,26 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         if logged {
             self.claim_offset_entry(&mut batch).await?;
         }
-        let receipt = self.sink.commit(rows.staged, &batch).await?;
+        let receipt = self.sink.commit(staged.staged.take(), &batch).await?;
         if logged {
             // The next batch prunes too: a location that is slow must not hold up a stop.
             tokio::select! {
                 biased;
                 () = self.stop.stopped() => {}
                 pruned = self.checkpoint.prune_entries(batch.batch) => if let Err(e) = pruned {
-                    tracing::warn!(pipeline = %self.options.name, error = %e, "old entries of the offset log stay");
+                    tracing::warn!(pipeline = %self.options.name, error = %with_causes(&e), "old entries of the offset log stay");
                 },
             }
         }
-        let mut usage = rows.usage;
-        usage.add(&self.source.take_usage());
-        times.commit = self.clock.elapsed().saturating_sub(began);
-        Ok(BatchReport {
-            batch: batch.batch,
-            start: batch.start,
-            latest: latest.cloned(),
-            end: batch.end,
-            rows: batch.rows,
-            files: rows.summary.files,
-            bytes: rows.summary.bytes,
-            table_version: receipt.table_version,
-            usage,
-            times,
-        })
+        staged.usage.add(&self.source.take_usage());
+        Ok((batch, receipt))
     }
 
     /// Writes the offset log's entry, under the first free number: see [`OffsetEntry`].
     async fn claim_offset_entry(&self, batch: &mut MicroBatch) -> Result<(), PipelineError> {
         let first = batch.batch;
         while batch.batch - first < MAX_TAKEN {
-            let entry = OffsetEntry {
-                batch: batch.batch,
-                start: batch.start.clone(),
-                end: batch.end.clone(),
-                component: batch.component.clone(),
-                rows: batch.rows,
-                source: batch.source.clone(),
-            };
-            if self.checkpoint.claim_entry(&entry).await? {
+            if self.checkpoint.claim_entry(&OffsetEntry::of(batch)).await? {
                 return Ok(());
             }
             batch.batch += 1;
@@ -116,14 +95,14 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         .into())
     }
 
-    /// Tells the source. That it can't be told is no failure: the next start tells it again.
+    /// Acknowledges an offset. A source that can't note it is no failure: the next start acknowledges it again.
     pub(crate) async fn acknowledge(&mut self, end: &Offset) -> Result<(), PipelineError> {
         self.claim_location().await?;
         match self.source.commit(end).await {
             Ok(()) => Ok(()),
             Err(e @ SourceError::Sandbox(_)) => Err(e.into()),
             Err(e) => {
-                tracing::warn!(pipeline = %self.options.name, error = %e, "the source could not note its progress");
+                tracing::warn!(pipeline = %self.options.name, error = %with_causes(&e), "the source could not note its progress");
                 Ok(())
             }
         }
@@ -139,7 +118,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             Ok(()) => self.location_claimed = true,
             Err(e @ CheckpointError::Foreign { .. }) => return Err(e.into()),
             Err(e) => {
-                tracing::warn!(pipeline = %self.options.name, error = %e, "the checkpoint location does not say whose it is");
+                tracing::warn!(pipeline = %self.options.name, error = %with_causes(&e), "the checkpoint location does not say whose it is");
             }
         }
         Ok(())

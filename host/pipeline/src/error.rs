@@ -1,10 +1,24 @@
 use std::time::Duration;
 
-use crate::{BatchId, CheckpointOwner, Offset};
+use crate::{BatchId, CheckpointOwner, Offset, Remedy, ResetEffect};
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// What a source says, or what happened to it. Sorted by what someone can do about it.
+/// An error with its causes, each text once: foreign errors often repeat that of their cause.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let further = error.to_string();
+        if !text.contains(&further) {
+            text = format!("{text}: {further}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// An answer of a source that is an error, or what happened to the source. Sorted by what someone can do about it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
@@ -31,9 +45,9 @@ pub enum SourceError {
     /// A fault in the source.
     #[error("the source failed: {0}")]
     Internal(String),
-    /// The host stopped the source: a trap, an exhausted limit, a refused capability, a broken promise.
-    #[error("{0}")]
-    Sandbox(#[source] Cause),
+    /// The sandbox stopped the source: a trap, an exhausted limit, a refused capability, a breach of the contract.
+    #[error(transparent)]
+    Sandbox(Cause),
 }
 
 /// What went wrong with the table.
@@ -51,7 +65,7 @@ pub enum SinkError {
         batch: BatchId,
     },
     /// The commit may or may not have happened, and the table could not be read to find out.
-    #[error("the commit of batch {batch} has an unknown outcome: {source}")]
+    #[error("the commit of batch {batch} has an unknown outcome")]
     Unknown {
         /// The batch in question.
         batch: BatchId,
@@ -65,13 +79,38 @@ pub enum SinkError {
     /// What the table says of this pipeline can't be understood.
     #[error("the table's record of this pipeline is damaged: {0}")]
     Damaged(String),
+    /// The stage wrote another number of rows than it was given. Nothing was committed.
+    #[error("{read} rows of a micro-batch were read and {written} were written; nothing was committed")]
+    RowCount {
+        /// Rows that were handed to the stage.
+        read: u64,
+        /// Rows that it wrote, by its own count.
+        written: u64,
+    },
+    /// A micro-batch would go into more files than it may have. Nothing was committed.
+    #[error("a micro-batch of more than {max}")]
+    TooManyFiles {
+        /// The bound, such as `10000 files`.
+        max: String,
+    },
+    /// The store of the table gives one name to two writers, so that two runners could both commit.
+    #[error(
+        "{place}: this store has no conditional put (If-None-Match: *): {reason}; two runners of a pipeline could both \
+         commit, so that rows come twice or get lost"
+    )]
+    NotExclusive {
+        /// Where the table lies.
+        place: String,
+        /// How that is known.
+        reason: String,
+    },
     /// The table is not the one any more that the pipeline was writing: it was removed, replaced or cut back while
     /// the pipeline ran. Nothing was committed.
     #[error("the table {table} {what}")]
     TableChanged {
         /// Where the table lies.
         table: String,
-        /// What happened to it, and what to do.
+        /// What happened to it.
         what: String,
     },
     /// Another writer turned the table back (RESTORE): rows of committed micro-batches are out of it, though it
@@ -79,7 +118,7 @@ pub enum SinkError {
     #[error("{0}")]
     RolledBack(Box<Rollback>),
     /// The table or its store failed. Nothing was committed.
-    #[error("{context}: {source}")]
+    #[error("{context}")]
     Store {
         /// What was tried, on what.
         context: String,
@@ -89,20 +128,17 @@ pub enum SinkError {
     },
 }
 
-/// What another writer took out of the table.
+/// The rows that another writer took out of the table.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the table {table} was turned back by another writer ({operation}, version {version}): the rows of {} are no \
-     longer in it; `sandbar reset --to-offset '{}'` reads them again, `sandbar reset --to-offset '{}'` goes on \
-     without them",
-    batches(*first, *last),
-    start.shown(),
-    end.shown()
+     longer in it",
+    batches(*first, *last)
 )]
 pub struct Rollback {
     /// Where the table lies.
     pub table: String,
-    /// What the other writer calls what it did.
+    /// The other writer's name for the operation, such as `RESTORE`.
     pub operation: String,
     /// The table's version that did it.
     pub version: u64,
@@ -112,7 +148,7 @@ pub struct Rollback {
     pub last: BatchId,
     /// The offset before the first of these rows.
     pub start: Offset,
-    /// The offset behind the last of them.
+    /// The offset after the last of them.
     pub end: Offset,
 }
 
@@ -146,7 +182,7 @@ pub enum CheckpointError {
     /// The location is another pipeline's.
     #[error(
         "checkpoint location {location:?} belongs to the pipeline {:?} with the table {}: each pipeline needs a location of its \
-         own; name another one under [checkpoint], or remove {file} if the location is to be taken over with its notes",
+         own",
         owner.pipeline, owner.table
     )]
     Foreign {
@@ -158,7 +194,7 @@ pub enum CheckpointError {
         owner: Box<CheckpointOwner>,
     },
     /// A file there can't be read or written.
-    #[error("checkpoint file {path}: {source}")]
+    #[error("checkpoint file {path}")]
     Store {
         /// The file, with its location.
         path: String,
@@ -173,9 +209,7 @@ pub enum CheckpointError {
         reason: String,
     },
     /// A file there is not what belongs there.
-    #[error(
-        "checkpoint file {path} is damaged: {reason}; restore it, or remove it and use `sandbar reset --to-offset`"
-    )]
+    #[error("checkpoint file {path} is damaged: {reason}")]
     Damaged {
         /// The file, with its location.
         path: String,
@@ -189,18 +223,17 @@ pub enum CheckpointError {
 #[non_exhaustive]
 pub enum PipelineError {
     /// The source failed, and retries were of no use or not allowed.
-    #[error("{0}")]
+    #[error(transparent)]
     Source(#[from] SourceError),
     /// The table failed.
-    #[error("{0}")]
+    #[error(transparent)]
     Sink(#[from] SinkError),
     /// The checkpoint location failed.
-    #[error("{0}")]
+    #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// A batch is in the table, but nothing knows its end offset.
     #[error(
-        "batch {batch} is in the table, but its end offset is not in the checkpoint location (offsets/{batch} {state}); \
-         restore the location, or say where to go on with `sandbar reset --to-offset JSON`"
+        "batch {batch} is in the table, but its end offset is not in the checkpoint location (offsets/{batch} {state})"
     )]
     OffsetUnknown {
         /// The last committed batch.
@@ -209,12 +242,7 @@ pub enum PipelineError {
         state: &'static str,
     },
     /// The last micro-batch came from another source: this one's rows at that offset are other rows.
-    #[error(
-        "batch {batch} of the pipeline in the table was read from another source: {difference}; give this pipeline \
-         another name and checkpoint location to read the source from its beginning, or, if it goes on where the other \
-         one ended, say so with `sandbar reset FILE --to-offset '{}'`",
-        offset.shown()
-    )]
+    #[error("batch {batch} of the pipeline in the table was read from another source: {difference}")]
     OtherSource {
         /// The last committed batch.
         batch: BatchId,
@@ -231,8 +259,7 @@ pub enum PipelineError {
     Contract(String),
     /// One micro-batch holds more than the operator allows.
     #[error(
-        "the micro-batch up to {} has more than {max} bytes; raise `max_bytes_per_batch` under [trigger], or lower \
-         `max_rows_per_batch` there",
+        "the micro-batch up to {} has more than {max} bytes",
         end.shown()
     )]
     TooManyBytes {
@@ -254,31 +281,75 @@ pub enum PipelineError {
     },
 }
 
-#[cfg(test)]
-mod tests {
-    use super::PipelineError;
-    use crate::Offset;
-
-    #[test]
-    fn offsets_in_messages_are_short_and_harmless() {
-        let offset = Offset::from(serde_json::Value::from(format!(
-            "\u{9b}2J{}",
-            "x".repeat(1 << 20)
-        )));
-        let errors = [
-            PipelineError::TooManyBytes {
-                end: offset.clone(),
-                max: 7,
-            },
-            PipelineError::Stuck { rows: 3, offset },
-        ];
-        for error in errors {
-            let said = error.to_string();
-            assert!(said.contains("\"\u{fffd}2Jxxx") && said.contains('…'), "{said}");
-            assert!(
-                said.len() < 600 && !said.chars().any(char::is_control),
-                "{said:?}"
-            );
+impl SinkError {
+    /// What an operator can do about it; nothing where that depends on the cause.
+    pub fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Self::RolledBack(rollback) => rollback.remedies(),
+            Self::TableChanged { .. } => vec![Remedy::RestoreTable, Remedy::CheckStatusAndRestart],
+            Self::TooManyFiles { .. } => vec![Remedy::PartitionByFewerValues, Remedy::SmallerMicroBatches],
+            Self::NotExclusive { .. } => vec![Remedy::UseExclusiveStore, Remedy::DeclareSingleWriter],
+            _ => vec![],
         }
     }
 }
+
+impl Rollback {
+    /// What an operator can do about it.
+    pub fn remedies(&self) -> Vec<Remedy> {
+        let reset = |to: &Offset, effect| Remedy::ResetOffset {
+            to: Some(to.clone()),
+            effect,
+        };
+        vec![
+            reset(&self.start, ResetEffect::ReadAgain),
+            reset(&self.end, ResetEffect::GoOnWithout),
+        ]
+    }
+}
+
+impl CheckpointError {
+    /// What an operator can do about it; nothing where that depends on the cause.
+    pub fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Self::Foreign { file, .. } => vec![
+                Remedy::MoveCheckpointLocation,
+                Remedy::RemoveOwner { file: file.clone() },
+            ],
+            Self::Damaged { .. } => vec![Remedy::RestoreFile, Remedy::RemoveFileAndReset],
+            _ => vec![],
+        }
+    }
+}
+
+impl PipelineError {
+    /// What an operator can do about it; nothing where that depends on the cause.
+    pub fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Self::Sink(e) => e.remedies(),
+            Self::Checkpoint(e) => e.remedies(),
+            Self::OffsetUnknown { .. } => vec![
+                Remedy::RestoreCheckpointLocation,
+                Remedy::ResetOffset {
+                    to: None,
+                    effect: ResetEffect::Chosen,
+                },
+            ],
+            Self::OtherSource { offset, .. } => vec![
+                Remedy::RenamePipeline,
+                Remedy::ResetOffset {
+                    to: Some(Offset::clone(offset)),
+                    effect: ResetEffect::TakeOver,
+                },
+            ],
+            Self::TooManyBytes { .. } => vec![
+                Remedy::Raise("trigger.max_bytes_per_batch"),
+                Remedy::Lower("trigger.max_rows_per_batch"),
+            ],
+            _ => vec![],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use crate::CheckpointError;
 /// name loses what is in it. A folder that is there is left as it is.
 ///
 /// # Errors
-/// The folder or one above it can't be created or synced.
+/// The error of the system that kept the folder or one above it from being created or synced.
 pub fn create_folder(folder: &Path) -> std::io::Result<()> {
     let above = folder.ancestors();
     let missing: Vec<_> = above

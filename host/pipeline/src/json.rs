@@ -40,7 +40,8 @@ impl Json {
     /// Takes JSON text.
     ///
     /// # Errors
-    /// It is not JSON, is nested deeper than 127 levels, or has a number beyond the range of 64-bit floats.
+    /// The error of the parser when the text is not JSON, is nested deeper than 127 levels, or has a number beyond the
+    /// range of 64-bit floats.
     pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
         let mut numbers = Numbers(text);
         let mut json = serde_json::Deserializer::from_str(text);

@@ -9,7 +9,7 @@ use arrow_schema::Schema;
 
 use crate::{SourceError, is_unprintable};
 
-/// Keys of one micro-batch that are remembered, in some 40 MB. The rows behind them are not compared any more.
+/// Keys of one micro-batch that are remembered, in some 40 MB. Later rows are not compared any more.
 const MAX_KEYS: usize = 4_000_000;
 /// Characters of a key in a message.
 const SHOWN: usize = 80;

@@ -4,6 +4,8 @@
 //! trigger -> plan -> read (one task per partition) -> stage -> commit -> acknowledge
 //! ```
 //!
+//! [`Pipeline`] is the whole of it. [`Reader`] is its reading alone, for programs with other uses for the rows.
+//!
 //! The sink's commit is the one point of truth: rows, batch id and end offset become durable in one step,
 //! or none of them does. Everything before it leaves garbage at worst, everything after it is advice. So a
 //! start has nothing to reconcile. It asks the sink for the last committed batch and its end offset,
@@ -17,6 +19,8 @@
 //! milliseconds.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod backoff;
+mod batch_writer;
 mod checkpoint;
 mod clock;
 mod commit;
@@ -28,35 +32,44 @@ mod keys;
 mod micro_batch;
 mod observer;
 mod offset;
+mod options;
 mod owner;
 mod pipeline;
 mod plan;
-mod read;
+mod reader;
+mod remedy;
 mod retry;
 mod sink;
+mod sink_factory;
 mod source;
 mod source_identity;
 mod start;
 mod stop;
+mod stopwatch;
 #[cfg(test)]
 mod tests;
 mod trigger;
 mod visited_offsets;
 
+pub use backoff::Backoff;
 pub use checkpoint::{CheckpointLocation, OffsetEntry};
 pub use clock::{Clock, SystemClock};
-pub use error::{CheckpointError, PipelineError, Rollback, SinkError, SourceError};
+pub use error::{CheckpointError, PipelineError, Rollback, SinkError, SourceError, with_causes};
 pub use file::{is_ours, is_ours_alone, look_at_file, open_file, read_beginning, read_file, read_text_file};
 pub use folder::create_folder;
 pub use json::{Json, Number};
 pub use micro_batch::{ComponentId, MicroBatch};
-pub use observer::{BatchReport, PipelineObserver, StepDurations};
+pub use observer::{BatchReport, NoopObserver, PipelineObserver, StepDurations};
 pub use offset::{BatchId, Offset, Partition};
+pub use options::{PipelineOptions, RunSummary, StepOutcome};
 pub use owner::CheckpointOwner;
-pub use pipeline::{Pipeline, PipelineOptions, RunSummary};
+pub use pipeline::Pipeline;
+pub use reader::{Reader, ReaderOptions};
+pub use remedy::{Remedy, ResetEffect};
 pub use retry::RetryPolicy;
 pub use sandbar_policy::is_unprintable;
 pub use sink::{CommitReceipt, Committed, Sink, Stage, WriteStats};
+pub use sink_factory::{CommitRecord, SinkCheck, SinkFactory, SinkState};
 pub use source::{Batch, Batches, ReadLimit, Source, SourceUsage};
 pub use source_identity::SourceIdentity;
 pub use start::Start;

@@ -24,13 +24,13 @@ pub struct MicroBatch {
     pub batch: BatchId,
     /// The offset before the first row.
     pub start: Offset,
-    /// The offset behind the last row.
+    /// The offset after the last row.
     pub end: Offset,
     /// How many rows it brings.
     pub rows: u64,
-    /// Who read them.
+    /// The component that read them.
     pub component: ComponentId,
-    /// What was read. Versions before 0.2 did not write it.
+    /// The source that was read. Versions before 0.2 did not write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceIdentity>,
 }

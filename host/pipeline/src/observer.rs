@@ -1,8 +1,9 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{BatchId, Offset, SourceUsage};
 
-/// Where a running pipeline reports to.
+/// Receives the reports of a running pipeline.
 ///
 /// Called from the pipeline's own task: an implementation must not block.
 pub trait PipelineObserver: Send + Sync + 'static {
@@ -19,7 +20,7 @@ pub trait PipelineObserver: Send + Sync + 'static {
     /// A micro-batch is in the table.
     fn committed(&self, report: &BatchReport);
 
-    /// A look found nothing new.
+    /// A poll found nothing new.
     fn nothing_new(&self, offset: &Offset) {
         let _ = offset;
     }
@@ -30,35 +31,51 @@ pub trait PipelineObserver: Send + Sync + 'static {
     }
 }
 
-/// What is known of one micro-batch after its commit.
+/// An observer that ignores every report.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoopObserver;
+
+impl NoopObserver {
+    /// One to hand over.
+    pub fn shared() -> Arc<dyn PipelineObserver> {
+        Arc::new(Self)
+    }
+}
+
+impl PipelineObserver for NoopObserver {
+    fn committed(&self, _: &BatchReport) {}
+}
+
+/// The report of one micro-batch after its commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BatchReport {
     /// Its number.
     pub batch: BatchId,
     /// The offset before its first row.
     pub start: Offset,
-    /// The offset behind its last row.
+    /// The offset after its last row.
     pub end: Offset,
-    /// The newest offset known, where the source can tell; `end` lags behind it.
+    /// The newest offset known, from a source that knows it; `end` lags behind it.
     pub latest: Option<Offset>,
     /// Rows in it.
     pub rows: u64,
-    /// Data files and their size in bytes.
+    /// Number of data files that it added.
     pub files: u64,
-    /// Bytes of these files.
+    /// Size of these files, in bytes.
     pub bytes: u64,
-    /// The version of the table that holds it.
-    pub table_version: u64,
-    /// What reading it cost.
+    /// The revision of the sink that holds it.
+    pub revision: u64,
+    /// The cost of reading it.
     pub usage: SourceUsage,
-    /// Where the time went.
-    pub times: StepDurations,
+    /// The durations of its steps.
+    pub durations: StepDurations,
 }
 
 /// How long each step of a micro-batch took, by the wall clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StepDurations {
-    /// Finding out what to read.
+    /// Planning.
     pub plan: Duration,
     /// Reading and staging, which overlap.
     pub read: Duration,
@@ -66,7 +83,7 @@ pub struct StepDurations {
     pub encode: Duration,
     /// The commit, with the offset log's entry where there is one.
     pub commit: Duration,
-    /// Telling the source.
+    /// The acknowledgement to the source.
     pub acknowledge: Duration,
     /// All of it.
     pub total: Duration,

@@ -10,7 +10,7 @@ const MAX_OWNER_BYTES: u64 = 64 * 1024;
 
 /// The owner of a checkpoint location: one pipeline, for one table.
 ///
-/// Two pipelines in one location would overwrite each other's notes, and the second one would start behind the
+/// Two pipelines in one location would overwrite each other's notes, and the second one would start after the
 /// first one's. So the location says whose it is, in the file `owner.json`, from the moment when a micro-batch of
 /// the pipeline is known to be in the table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +36,8 @@ impl CheckpointLocation {
     /// Returns whether the location says already that it belongs to the visitor.
     ///
     /// # Errors
-    /// [`CheckpointError::Foreign`] as above; the file can't be read.
+    /// [`CheckpointError::Foreign`] as above; [`CheckpointError::Store`] and [`CheckpointError::Damaged`] when the file
+    /// can't be read.
     pub async fn admit(&self, visitor: &CheckpointOwner, committed: bool) -> Result<bool, CheckpointError> {
         let owner = self.load_owner().await?;
         let claimed = owner.as_ref() == Some(visitor);
@@ -67,7 +68,8 @@ impl CheckpointLocation {
     /// Writes down whose the location is, unless it says so already.
     ///
     /// # Errors
-    /// [`CheckpointError::Foreign`] when it has become another pipeline's; the file can't be read or written.
+    /// [`CheckpointError::Foreign`] when it has become another pipeline's; [`CheckpointError::Store`] and
+    /// [`CheckpointError::Damaged`] when the file can't be read or written.
     pub(crate) async fn claim(&self, owner: &CheckpointOwner) -> Result<(), CheckpointError> {
         let found = self.load_owner().await?;
         if found.as_ref() == Some(owner) {
@@ -96,6 +98,7 @@ impl CheckpointLocation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Remedy;
 
     fn owner(pipeline: &str, table: &str) -> CheckpointOwner {
         CheckpointOwner {
@@ -112,9 +115,11 @@ mod tests {
         location.admit(&owner("a", "t"), true).await.unwrap();
         let error = location.admit(&owner("b", "t"), true).await.unwrap_err();
         let said = error.to_string();
-        assert!(
-            said.contains(r#"belongs to the pipeline "a""#) && said.contains("owner.json"),
-            "{said}"
+        assert!(said.contains(r#"belongs to the pipeline "a""#), "{said}");
+        let file = "memory://owner.json".to_owned();
+        assert_eq!(
+            error.remedies(),
+            [Remedy::MoveCheckpointLocation, Remedy::RemoveOwner { file }]
         );
         assert!(location.claim(&owner("b", "u")).await.is_err());
         assert_eq!(location.load_owner().await.unwrap(), Some(owner("a", "t")));

@@ -1,50 +1,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::plan::{BatchPlan, plan};
-use crate::read::{ReadOutcome, read_range, read_sequential};
-use crate::retry::Backoff;
+use crate::batch_writer::{BatchWriter, StagedBatch};
+use crate::retry::Retries;
+use crate::stopwatch::Stopwatch;
 use crate::visited_offsets::{VisitedOffsets, goes_back};
 use crate::{
-    BatchId, BatchReport, CheckpointLocation, Clock, Offset, PipelineError, PipelineObserver, ReadLimit,
-    RetryPolicy, Sink, Source, SourceError, StepDurations, StopSignal, Trigger,
+    BatchId, BatchReport, CheckpointLocation, Clock, CommitReceipt, ComponentId, MicroBatch, NoopObserver,
+    Offset, PipelineError, PipelineObserver, PipelineOptions, ReadLimit, Reader, ReaderOptions, RunSummary,
+    Sink, Source, SourceError, SourceIdentity, StepDurations, StepOutcome, StopSignal, Trigger,
 };
 
-/// What a pipeline is told besides its source and sink.
-#[derive(Clone, Debug)]
-pub struct PipelineOptions {
-    /// Names the pipeline in the table.
-    pub name: String,
-    /// Names the table in the checkpoint location, spelled in one way only. See [`CheckpointOwner`](crate::CheckpointOwner).
-    pub table: String,
-    /// When to look for rows.
-    pub trigger: Trigger,
-    /// How much one micro-batch may take.
-    pub limit: ReadLimit,
-    /// Partitions read at once; at least 1.
-    pub parallelism: usize,
-    /// What to do when the remote is unavailable.
-    pub retry: RetryPolicy,
-}
-
-/// What a run achieved.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunSummary {
-    /// Micro-batches committed by this run.
-    pub batches: u64,
-    /// Their rows.
-    pub rows: u64,
-    /// The last committed micro-batch of the pipeline, 0 for none.
-    pub last_batch: BatchId,
-    /// The table's version after this run's last commit, if it made one.
-    pub table_version: Option<u64>,
-    /// Where the next micro-batch starts.
-    pub offset: Offset,
-    /// Whether it ended because it was asked to stop.
-    pub stopped: bool,
-}
-
 /// One source, one sink, and the protocol between them.
+///
+/// [`run`](Self::run) follows a trigger. An embedder that decides by itself when to go on calls [`step`](Self::step),
+/// and may [replace the source](Self::replace_source) between two steps.
 pub struct Pipeline<S, K> {
     pub(crate) source: Arc<S>,
     pub(crate) sink: K,
@@ -55,12 +25,28 @@ pub struct Pipeline<S, K> {
     pub(crate) options: PipelineOptions,
     /// Whether the checkpoint location says that it is this pipeline's, as far as this run knows.
     pub(crate) location_claimed: bool,
+    /// Where the last step ended. `None` while a micro-batch is at work or after one that failed: then the sink is
+    /// asked.
+    standing: Option<Standing>,
 }
 
 /// A committed position: everything up to `offset` is in the table.
+#[derive(Clone)]
 pub(crate) struct Position {
     pub(crate) batch: BatchId,
     pub(crate) offset: Offset,
+    /// Who read the last micro-batch, and what, as far as that is known.
+    pub(crate) component: Option<ComponentId>,
+    pub(crate) source: Option<SourceIdentity>,
+}
+
+/// Where a pipeline stands between two micro-batches.
+struct Standing {
+    position: Position,
+    /// Offsets since the start.
+    visited: Arc<VisitedOffsets>,
+    /// Whether this source knows that everything up to the position is in the table.
+    acknowledged: bool,
 }
 
 /// Why a piece of work ended early.
@@ -76,14 +62,13 @@ impl<E: Into<PipelineError>> From<E> for Interrupt {
 }
 
 impl<S: Source, K: Sink> Pipeline<S, K> {
-    /// Puts the parts together. Nothing happens before [`Pipeline::run`].
+    /// Puts the parts together, without an observer and without a way to stop it. Nothing happens before
+    /// [`Pipeline::run`] or [`Pipeline::step`].
     pub fn new(
         source: Arc<S>,
         sink: K,
         checkpoint: CheckpointLocation,
         clock: Arc<dyn Clock>,
-        observer: Arc<dyn PipelineObserver>,
-        stop: StopSignal,
         options: PipelineOptions,
     ) -> Self {
         Self {
@@ -91,33 +76,48 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             sink,
             checkpoint,
             clock,
-            observer,
-            stop,
+            observer: NoopObserver::shared(),
+            stop: StopSignal::never(),
             options,
             location_claimed: false,
+            standing: None,
         }
     }
 
-    /// The sink, for what it may still have to finish.
-    pub fn into_sink(self) -> K {
-        self.sink
+    /// Reports to this observer.
+    #[must_use]
+    pub fn with_observer(self, observer: Arc<dyn PipelineObserver>) -> Self {
+        Self { observer, ..self }
+    }
+
+    /// Stops when this signal is given.
+    #[must_use]
+    pub fn with_stop(self, stop: StopSignal) -> Self {
+        Self { stop, ..self }
+    }
+
+    /// Polls by this trigger instead of that of the options.
+    #[must_use]
+    pub fn with_trigger(mut self, trigger: Trigger) -> Self {
+        self.options.trigger = trigger;
+        self
+    }
+
+    /// Waits for what the sink still has to finish.
+    pub async fn close(mut self) {
+        self.sink.close().await;
     }
 
     /// Runs until the trigger is done, a stop is asked for, or something fails.
     ///
-    /// What this process believed before does not count: every run asks the table where it stands.
+    /// What this process believed before does not count: every run asks the sink where it stands.
     ///
     /// # Errors
-    /// The first failure that retries could not help. The table then holds whole micro-batches only.
+    /// The first failure of the source, the sink or the checkpoint location that retries could not help, or a breach of
+    /// the contract. The sink then holds whole micro-batches only.
     pub async fn run(&mut self) -> Result<RunSummary, PipelineError> {
-        let mut summary = RunSummary {
-            batches: 0,
-            rows: 0,
-            last_batch: 0,
-            table_version: None,
-            offset: Offset::from(serde_json::Value::Null),
-            stopped: false,
-        };
+        self.standing = None;
+        let mut summary = RunSummary::default();
         match self.run_trigger(&mut summary).await {
             Ok(()) => {}
             Err(Interrupt::Stopped) => summary.stopped = true,
@@ -126,33 +126,57 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         Ok(summary)
     }
 
-    async fn run_trigger(&mut self, summary: &mut RunSummary) -> Result<(), Interrupt> {
-        let stop = self.stop.clone();
-        let mut position = tokio::select! {
-            biased;
-            () = stop.stopped() => return Err(Interrupt::Stopped),
-            start = self.look_up_start() => {
-                let start = start?;
-                self.report_note(&start);
-                Position {
-                    batch: start.batch,
-                    offset: start.offset,
-                }
-            }
-        };
-        if position.batch > 0 {
-            // The last run may have died between its commit and telling the source.
-            self.acknowledge(&position.offset).await?;
+    /// Reads and commits one micro-batch, or returns early when there is nothing new. The trigger does not count.
+    ///
+    /// The first step, and each one after a failure, asks the sink where the pipeline stands. A step that is dropped
+    /// half way is as if the process had been killed: the next one finds out what became of it.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run). A micro-batch whose acknowledgement fails is committed all the same, and was reported to
+    /// the observer.
+    pub async fn step(&mut self) -> Result<StepOutcome, PipelineError> {
+        match self.try_step().await {
+            Ok(outcome) => Ok(outcome),
+            Err(Interrupt::Stopped) => Ok(StepOutcome::Stopped),
+            Err(Interrupt::Failed(e)) => Err(e),
         }
-        summary.last_batch = position.batch;
-        summary.offset = position.offset.clone();
-        self.observer.started(position.batch, &position.offset);
-        let mut visited = VisitedOffsets::new(&position.offset);
+    }
+
+    /// Goes on with another source, such as a newer version of the component, and returns the one before. The position
+    /// is kept: no row is lost or read twice. To be called between two steps.
+    ///
+    /// # Errors
+    /// [`PipelineError::OtherSource`] when it is not the source that read the last micro-batch, by the same comparison as
+    /// at a start; [`SinkError::Schema`](crate::SinkError::Schema) when the sink can't take its rows. The pipeline then
+    /// goes on with the source that it has.
+    pub async fn replace_source(&mut self, source: Arc<S>) -> Result<Arc<S>, PipelineError> {
+        let committed = self.standing.as_ref().map(|standing| &standing.position);
+        if let Some(position) = committed.filter(|position| position.batch > 0) {
+            refuse_other_source(&*source, position)?;
+        }
+        self.sink.prepare(&source.schema()).await?;
+        match &mut self.standing {
+            Some(standing) if standing.position.batch > 0 => standing.acknowledged = false,
+            // Where nothing is committed, the source says where to start.
+            standing => *standing = None,
+        }
+        Ok(std::mem::replace(&mut self.source, source))
+    }
+
+    /// Makes the next step ask the sink where the pipeline stands.
+    pub(crate) fn forget_position(&mut self) {
+        self.standing = None;
+    }
+
+    async fn run_trigger(&mut self, summary: &mut RunSummary) -> Result<(), Interrupt> {
+        let mut standing = self.begin().await?;
+        summary.last_batch = standing.position.batch;
+        summary.offset = Some(standing.position.offset.clone());
         loop {
             let began = self.clock.elapsed();
-            self.process_available(&mut position, &mut visited, summary)
-                .await?;
+            self.process_available(&mut standing, summary).await?;
             let Trigger::Interval(interval) = self.options.trigger else {
+                self.standing = Some(standing);
                 return Ok(());
             };
             let took = self.clock.elapsed().saturating_sub(began);
@@ -160,11 +184,55 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         }
     }
 
-    /// Reads what is there: all of it, or one micro-batch if the trigger says once.
+    async fn try_step(&mut self) -> Result<StepOutcome, Interrupt> {
+        let mut standing = match self.standing.take() {
+            Some(mut standing) => {
+                if !standing.acknowledged {
+                    self.acknowledge(&standing.position.offset).await?;
+                    standing.acknowledged = true;
+                }
+                standing
+            }
+            None => self.begin().await?,
+        };
+        let committed = self.micro_batch(&mut standing, None).await?;
+        let outcome = match committed {
+            Some(report) => StepOutcome::Committed(Box::new(report)),
+            None => {
+                self.observer.nothing_new(&standing.position.offset);
+                StepOutcome::NothingNew(standing.position.offset.clone())
+            }
+        };
+        self.standing = Some(standing);
+        Ok(outcome)
+    }
+
+    /// Asks the sink where the pipeline stands.
+    async fn begin(&mut self) -> Result<Standing, Interrupt> {
+        let stop = self.stop.clone();
+        let found = tokio::select! {
+            biased;
+            () = stop.stopped() => return Err(Interrupt::Stopped),
+            found = self.look_up_start() => found?,
+        };
+        self.report_note(&found);
+        let position = found.position;
+        if position.batch > 0 {
+            // The last run may have died between its commit and the acknowledgement.
+            self.acknowledge(&position.offset).await?;
+        }
+        self.observer.started(position.batch, &position.offset);
+        Ok(Standing {
+            visited: Arc::new(VisitedOffsets::new(&position.offset)),
+            position,
+            acknowledged: true,
+        })
+    }
+
+    /// One poll: reads what is there, all of it, or one micro-batch if the trigger says once.
     async fn process_available(
         &mut self,
-        position: &mut Position,
-        visited: &mut VisitedOffsets,
+        standing: &mut Standing,
         summary: &mut RunSummary,
     ) -> Result<(), Interrupt> {
         let once = self.options.trigger == Trigger::Once;
@@ -174,31 +242,26 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             false => tokio::select! {
                 biased;
                 () = self.stop.stopped() => return Err(Interrupt::Stopped),
-                latest = self.find_latest(&position.offset) => latest?,
+                latest = self.find_latest(&standing.position.offset) => latest?,
             },
         };
         loop {
-            if up_to.as_ref() == Some(&position.offset) {
-                self.observer.nothing_new(&position.offset);
+            if up_to.as_ref() == Some(&standing.position.offset) {
+                self.observer.nothing_new(&standing.position.offset);
                 return Ok(());
             }
-            let Some((report, acknowledged)) = self.micro_batch(position, up_to.as_ref(), visited).await?
-            else {
+            let Some(report) = self.micro_batch(standing, up_to.as_ref()).await? else {
                 if summary.batches == before {
-                    self.observer.nothing_new(&position.offset);
+                    self.observer.nothing_new(&standing.position.offset);
                 }
                 return Ok(());
             };
             summary.batches += 1;
             summary.rows += report.rows;
             summary.last_batch = report.batch;
-            summary.table_version = Some(report.table_version);
-            summary.offset = report.end.clone();
-            position.batch = report.batch;
-            position.offset = report.end.clone();
-            self.observer.committed(&report);
-            acknowledged?;
-            if once || up_to.as_ref() == Some(&position.offset) {
+            summary.revision = Some(report.revision);
+            summary.offset = Some(report.end);
+            if once || up_to.as_ref() == Some(&standing.position.offset) {
                 return Ok(());
             }
             if self.stop.is_stopped() {
@@ -209,106 +272,100 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
 
     /// The end of what exists, pinned for one poll so that a growing remote can't make it endless.
     async fn find_latest(&self, start: &Offset) -> Result<Option<Offset>, Interrupt> {
-        let mut backoff = Backoff::new(self.options.retry);
+        let mut retries = Retries::new(self.options.retry);
         loop {
             match self.source.latest_offset(start, None, ReadLimit::default()).await {
                 Ok(latest) => return Ok(latest),
-                Err(e) => self.pause_after(&mut backoff, e).await?,
+                Err(e) => self.pause_after(&mut retries, e).await?,
             }
         }
     }
 
     /// Plans, reads, stages, commits and acknowledges. `None` when there is nothing to read.
     ///
-    /// A batch whose acknowledgement failed is reported like any other: it is in the table.
+    /// A micro-batch whose acknowledgement fails is reported like any other, since it is in the table.
     async fn micro_batch(
         &mut self,
-        position: &Position,
+        standing: &mut Standing,
         up_to: Option<&Offset>,
-        visited: &mut VisitedOffsets,
-    ) -> Result<Option<(BatchReport, Result<(), PipelineError>)>, Interrupt> {
-        let began = self.clock.elapsed();
-        let mut backoff = Backoff::new(self.options.retry);
-        let (read, mut times) = loop {
+    ) -> Result<Option<BatchReport>, Interrupt> {
+        let start = standing.position.offset.clone();
+        let mut watch = Stopwatch::start(&self.clock);
+        let mut retries = Retries::new(self.options.retry);
+        let (writer, end) = loop {
             let stop = self.stop.clone();
+            watch.restart_steps();
             let attempt = tokio::select! {
                 biased;
                 () = stop.stopped() => return Err(Interrupt::Stopped),
-                attempt = self.read(position, up_to, visited) => attempt,
+                attempt = self.read(standing, up_to, &mut watch) => attempt,
             };
             match attempt {
                 Ok(read) => break read,
-                Err(PipelineError::Source(e)) => self.pause_after(&mut backoff, e).await?,
+                Err(PipelineError::Source(e)) => self.pause_after(&mut retries, e).await?,
                 Err(e) => return Err(e.into()),
             }
         };
         // From here on nothing is abandoned half way.
-        let finishing = self.clock.elapsed();
-        let rows = read.finish().await?;
-        times.read += self.clock.elapsed().saturating_sub(finishing);
-        times.encode = rows.summary.encode;
-        if rows.end == position.offset {
-            if rows.summary.rows > 0 {
-                return Err(PipelineError::Stuck {
-                    rows: rows.summary.rows,
-                    offset: rows.end,
-                }
-                .into());
-            }
-            return Ok(None);
+        let mut staged = writer.finish(end).await?;
+        watch.record(|durations| &mut durations.read);
+        if staged.end == start {
+            let rows = staged.stats.rows;
+            return match rows > 0 {
+                true => Err(PipelineError::Stuck { rows, offset: start }.into()),
+                false => Ok(None),
+            };
         }
-        if !visited.insert(&rows.end) {
-            return Err(goes_back(&position.offset, &rows.end).into());
+        if !Arc::make_mut(&mut standing.visited).insert(&staged.end) {
+            return Err(goes_back(&start, &staged.end).into());
         }
-        let end = rows.end.clone();
-        let mut report = self.commit(position, rows, up_to, times).await?;
-        let committed = self.clock.elapsed();
-        let acknowledged = self.acknowledge(&end).await;
-        times = report.times;
-        times.acknowledge = self.clock.elapsed().saturating_sub(committed);
-        times.total = self.clock.elapsed().saturating_sub(began);
-        report.times = times;
-        Ok(Some((report, acknowledged)))
+        let (batch, receipt) = self.commit(&standing.position, &mut staged).await?;
+        watch.record(|durations| &mut durations.commit);
+        let acknowledged = self.acknowledge(&batch.end).await;
+        watch.record(|durations| &mut durations.acknowledge);
+        standing.position = Position {
+            batch: batch.batch,
+            offset: batch.end.clone(),
+            component: Some(batch.component.clone()),
+            source: batch.source.clone(),
+        };
+        let report = BatchReport::new(batch, receipt, staged, up_to, watch.stop());
+        self.observer.committed(&report);
+        acknowledged?;
+        Ok(Some(report))
     }
 
     async fn read(
         &mut self,
-        position: &Position,
+        standing: &Standing,
         up_to: Option<&Offset>,
-        visited: &VisitedOffsets,
-    ) -> Result<(ReadOutcome<K>, StepDurations), PipelineError> {
-        let start = &position.offset;
-        let limit = self.options.limit;
-        let began = self.clock.elapsed();
-        let plan = plan(&*self.source, start, up_to, limit).await?;
-        let planned = self.clock.elapsed();
-        let observer = &*self.observer;
-        let rows = match plan {
-            BatchPlan::Nothing => ReadOutcome::nothing(start.clone()),
-            BatchPlan::Range { end, partitions } => {
-                let parallelism = self.options.parallelism;
-                let (source, sink) = (&self.source, &mut self.sink);
-                read_range(source, sink, end, partitions, parallelism, limit, observer).await?
+        watch: &mut Stopwatch,
+    ) -> Result<(BatchWriter<K>, Offset), PipelineError> {
+        let options = ReaderOptions::default()
+            .with_limit(self.options.limit)
+            .with_parallelism(self.options.parallelism);
+        let (source, visited) = (self.source.clone(), standing.visited.clone());
+        let start = &standing.position.offset;
+        let mut reader = Reader::open_after(source, start, up_to, options, visited).await?;
+        watch.record(|durations| &mut durations.plan);
+        let mut writer = BatchWriter::new();
+        while let Some(batch) = reader.next().await? {
+            let rows = writer.write(&mut self.sink, batch).await?;
+            if rows > 0 {
+                self.observer.rows_staged(rows);
             }
-            BatchPlan::Sequential => {
-                read_sequential(&self.source, &mut self.sink, start, limit, visited, observer).await?
-            }
-        };
-        let times = StepDurations {
-            plan: planned.saturating_sub(began),
-            read: self.clock.elapsed().saturating_sub(planned),
-            ..StepDurations::default()
-        };
-        Ok((rows, times))
+        }
+        watch.record(|durations| &mut durations.read);
+        Ok((writer, reader.position().clone()))
     }
 
     pub(crate) async fn pause_after(
         &self,
-        backoff: &mut Backoff,
+        retries: &mut Retries,
         error: SourceError,
     ) -> Result<(), Interrupt> {
-        let (pause, message) = backoff.pause_after(error)?;
-        self.observer.retrying(backoff.failures(), pause, &message);
+        let (pause, message) = retries.pause_after(error)?;
+        self.observer.retrying(retries.failures(), pause, &message);
         self.pause(pause).await
     }
 
@@ -317,6 +374,48 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             biased;
             () = self.stop.stopped() => Err(Interrupt::Stopped),
             () = self.clock.sleep(duration) => Ok(()),
+        }
+    }
+}
+
+/// Compares a source with the one that read the last micro-batch.
+pub(crate) fn refuse_other_source<S: Source>(source: &S, position: &Position) -> Result<(), PipelineError> {
+    let (before, component_before) = (position.source.as_ref(), position.component.as_ref());
+    let difference = source
+        .identity()
+        .difference(source.component(), before, component_before);
+    match difference {
+        None => Ok(()),
+        Some(difference) => Err(PipelineError::OtherSource {
+            batch: position.batch,
+            difference,
+            offset: Box::new(position.offset.clone()),
+        }),
+    }
+}
+
+impl BatchReport {
+    pub(crate) fn new<K: Sink>(
+        batch: MicroBatch,
+        receipt: CommitReceipt,
+        staged: StagedBatch<K>,
+        latest: Option<&Offset>,
+        durations: StepDurations,
+    ) -> Self {
+        Self {
+            batch: batch.batch,
+            start: batch.start,
+            end: batch.end,
+            latest: latest.cloned(),
+            rows: batch.rows,
+            files: staged.stats.files,
+            bytes: staged.stats.bytes,
+            revision: receipt.revision,
+            usage: staged.usage,
+            durations: StepDurations {
+                encode: staged.stats.encode,
+                ..durations
+            },
         }
     }
 }

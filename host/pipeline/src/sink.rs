@@ -2,6 +2,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 
 use crate::{BatchId, ComponentId, MicroBatch, Offset, SinkError, SourceIdentity};
 
@@ -22,24 +23,25 @@ pub struct Committed {
     pub source: Option<SourceIdentity>,
 }
 
-/// What a commit achieved.
+/// The result of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct CommitReceipt {
-    /// The version of the table that holds the batch.
-    pub table_version: u64,
+    /// The revision of the sink that holds the batch: a number that grows with each change of what it holds, such as
+    /// the version of a table.
+    pub revision: u64,
 }
 
-/// What a stage holds after its last row.
+/// What a stage wrote.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WriteStats {
-    /// Rows written.
+    /// Rows written. The pipeline compares them with the rows that it read, and commits nothing if they differ.
     pub rows: u64,
     /// Files written.
     pub files: u64,
     /// Bytes of these files.
     pub bytes: u64,
-    /// Time spent on encoding and writing.
+    /// Time of encoding and writing.
     pub encode: Duration,
 }
 
@@ -47,9 +49,9 @@ pub struct WriteStats {
 ///
 /// The table may be written by others at the same time; only one runner of *this* pipeline may get through.
 /// So a commit goes in only if the last batch of the pipeline in the table is still the one that this sink
-/// told or committed last. That comparison is the sink's duty, on the very state that it commits on.
+/// returned or committed last. That comparison is the sink's duty, on the very state that it commits on.
 ///
-/// The number alone can't tell. Where the offset log gives numbers out, two runners that start from one batch
+/// The number alone is not enough. Where the offset log gives numbers out, two runners that start from one batch
 /// have numbers of their own, and a number whose runner died before its commit is left out: batch 8 may
 /// follow batch 6.
 pub trait Sink: Send {
@@ -59,14 +61,15 @@ pub trait Sink: Send {
     /// Whether the table itself carries the end offset. If not, the pipeline keeps an offset log.
     fn carries_offset(&self) -> bool;
 
-    /// Reads the table afresh and tells the last micro-batch of this pipeline in it.
+    /// Reads the table afresh and returns the last micro-batch of this pipeline in it.
     ///
     /// # Errors
-    /// The table can't be read, or what it says of this pipeline is damaged.
+    /// [`SinkError::Store`] when the table can't be read, [`SinkError::Damaged`] when its record of this pipeline can't
+    /// be understood.
     fn last_committed(&mut self) -> impl Future<Output = Result<Option<Committed>, SinkError>> + Send;
 
-    /// Finds out whether the rows of what [`Sink::last_committed`] told last are still there, as far as that can be
-    /// known from what was done to the table since. To be asked at a start: what happens later, a commit notices.
+    /// Finds out whether the rows that [`Sink::last_committed`] speaks of are still there, as far as that can be known
+    /// from what was done to the table since. To be asked at a start: what happens later, a commit notices.
     ///
     /// # Errors
     /// [`SinkError::RolledBack`] when another writer turned the table back. It stays so until a micro-batch is
@@ -75,10 +78,18 @@ pub trait Sink: Send {
         std::future::ready(Ok(()))
     }
 
+    /// Prepares for rows of this schema, from the next [`Sink::stage`] on.
+    ///
+    /// # Errors
+    /// [`SinkError::Schema`] when the table can't take such rows, [`SinkError::Store`] when it can't be read. The sink
+    /// then goes on with the schema that it has.
+    fn prepare(&mut self, schema: &SchemaRef) -> impl Future<Output = Result<(), SinkError>> + Send;
+
     /// Begins to write rows. Nothing of it is visible before [`Sink::commit`].
     ///
     /// # Errors
-    /// The table can't take the source's schema any more.
+    /// [`SinkError::Schema`] when the table can't take the source's schema any more, [`SinkError::TableChanged`] when
+    /// it is gone.
     fn stage(&mut self) -> impl Future<Output = Result<Self::Stage, SinkError>> + Send;
 
     /// Makes the staged rows and the progress visible in one step, or neither.
@@ -87,14 +98,20 @@ pub trait Sink: Send {
     ///
     /// # Errors
     /// [`SinkError::Superseded`] when another runner committed since [`Sink::last_committed`] or this sink's
-    /// own last commit, [`SinkError::TableChanged`] when the table that it told is gone or another one, and
-    /// [`SinkError::RolledBack`] when someone turned it back, with nothing of ours visible. On [`SinkError::Unknown`] the caller has to ask [`Sink::last_committed`] before it goes on.
+    /// own last commit, [`SinkError::TableChanged`] when the table is gone or another one, and
+    /// [`SinkError::RolledBack`] when someone turned it back, with nothing of ours visible. On [`SinkError::Unknown`] the caller
+    /// has to ask [`Sink::last_committed`] before it goes on.
     /// Every other error means that nothing was committed.
     fn commit(
         &mut self,
         staged: Option<<Self::Stage as Stage>::Staged>,
         batch: &MicroBatch,
     ) -> impl Future<Output = Result<CommitReceipt, SinkError>> + Send;
+
+    /// Waits for work that goes on beside, such as clean-ups. Nothing is lost without it.
+    fn close(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// Rows on their way into the table.
@@ -105,8 +122,15 @@ pub trait Stage: Send + 'static {
     type Staged: Send + 'static;
 
     /// Adds rows, in the source's schema.
+    ///
+    /// # Errors
+    /// [`SinkError::Schema`] when they have another schema or a value that the table can't hold, [`SinkError::Store`] when
+    /// they can't be written.
     fn write(&mut self, rows: RecordBatch) -> impl Future<Output = Result<(), SinkError>> + Send;
 
     /// Closes the files. They are durable when this returns.
+    ///
+    /// # Errors
+    /// As [`Stage::write`], whose errors may show here only.
     fn finish(self) -> impl Future<Output = Result<(Self::Staged, WriteStats), SinkError>> + Send;
 }

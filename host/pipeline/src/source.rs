@@ -16,7 +16,7 @@ pub struct ReadLimit {
 }
 
 /// Rows as a source gave them, decoded and checked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Batch {
     /// The rows, all of the source's schema. May be empty.
     pub rows: Vec<RecordBatch>,
@@ -24,6 +24,13 @@ pub struct Batch {
     pub end: Option<Offset>,
     /// The cost of reading them.
     pub usage: SourceUsage,
+}
+
+impl Batch {
+    /// Its number of rows.
+    pub fn num_rows(&self) -> u64 {
+        self.rows.iter().map(|part| part.num_rows() as u64).sum()
+    }
 }
 
 /// The cost of reading.

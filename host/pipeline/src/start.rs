@@ -1,5 +1,5 @@
-use crate::pipeline::{Interrupt, Pipeline};
-use crate::retry::Backoff;
+use crate::pipeline::{Interrupt, Pipeline, Position, refuse_other_source};
+use crate::retry::Retries;
 use crate::{BatchId, CheckpointOwner, Offset, PipelineError, Sink, Source};
 
 /// Where a pipeline goes on, and why there.
@@ -9,8 +9,15 @@ pub struct Start {
     pub batch: BatchId,
     /// Where the next one starts.
     pub offset: Offset,
-    /// The file of the progress note that the source could take up, where no micro-batch tells where to start.
+    /// The file of the progress note that the source could take up, where no micro-batch says where to start.
     pub note: Option<String>,
+}
+
+/// A start with all that is known of the last micro-batch.
+pub(crate) struct FoundStart {
+    pub(crate) position: Position,
+    /// As [`Start::note`].
+    pub(crate) note: Option<String>,
 }
 
 impl<S: Source, K: Sink> Pipeline<S, K> {
@@ -21,58 +28,63 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
     /// # Errors
     /// [`PipelineError::OtherSource`] when another source read the last micro-batch;
     /// [`CheckpointError::Foreign`](crate::CheckpointError::Foreign) when the checkpoint location is another
-    /// pipeline's; the table, the checkpoint location or the source fails.
+    /// pipeline's; [`PipelineError::OffsetUnknown`] when the end of the last micro-batch is not known;
+    /// [`PipelineError::Stopped`] when a stop came first; the errors of the table, the checkpoint location or the
+    /// source when one of them fails.
     pub async fn find_start(&mut self) -> Result<Start, PipelineError> {
         match self.look_up_start().await {
-            Ok(start) => Ok(start),
+            Ok(found) => Ok(Start {
+                batch: found.position.batch,
+                offset: found.position.offset,
+                note: found.note,
+            }),
             Err(Interrupt::Failed(e)) => Err(e),
             Err(Interrupt::Stopped) => Err(PipelineError::Stopped),
         }
     }
 
-    pub(crate) async fn look_up_start(&mut self) -> Result<Start, Interrupt> {
+    pub(crate) async fn look_up_start(&mut self) -> Result<FoundStart, Interrupt> {
         let last = self.sink.last_committed().await?;
         let owner = self.owner();
         self.location_claimed = self.checkpoint.admit(&owner, last.is_some()).await?;
         let Some(last) = last else {
-            let mut backoff = Backoff::new(self.options.retry);
+            let mut retries = Retries::new(self.options.retry);
             let offset = loop {
                 match self.source.initial_offset().await {
                     Ok(offset) => break offset,
-                    Err(e) => self.pause_after(&mut backoff, e).await?,
+                    Err(e) => self.pause_after(&mut retries, e).await?,
                 }
             };
-            let note = self.checkpoint.note_file().await?;
-            return Ok(Start {
+            let position = Position {
                 batch: 0,
                 offset,
-                note,
-            });
+                component: None,
+                source: None,
+            };
+            let note = self.checkpoint.note_file().await?;
+            return Ok(FoundStart { position, note });
         };
         self.sink.verify().await?;
         let batch = last.batch;
-        let (offset, source, component) = match last.end {
-            Some(end) => (end, last.source, last.component),
+        let position = match last.end {
+            Some(offset) => Position {
+                batch,
+                offset,
+                component: last.component,
+                source: last.source,
+            },
             None => {
                 let entry = self.checkpoint.load_end(batch, last.fingerprint).await?;
-                (entry.end, entry.source, Some(entry.component))
+                Position {
+                    batch,
+                    offset: entry.end,
+                    component: Some(entry.component),
+                    source: entry.source,
+                }
             }
         };
-        let now = self.source.identity();
-        if let Some(difference) = now.difference(self.source.component(), source.as_ref(), component.as_ref())
-        {
-            return Err(PipelineError::OtherSource {
-                batch,
-                difference,
-                offset: Box::new(offset),
-            }
-            .into());
-        }
-        Ok(Start {
-            batch,
-            offset,
-            note: None,
-        })
+        refuse_other_source(&*self.source, &position)?;
+        Ok(FoundStart { position, note: None })
     }
 
     /// Whose the checkpoint location is from the first committed micro-batch on.
@@ -84,12 +96,12 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
     }
 
     /// Says where a start without a committed micro-batch begins, if that is not the beginning.
-    pub(crate) fn report_note(&self, start: &Start) {
+    pub(crate) fn report_note(&self, start: &FoundStart) {
         if let Some(note) = &start.note {
             tracing::warn!(
                 pipeline = %self.options.name,
                 "starts at {} because of the progress note {note}; remove that file to start from the beginning",
-                start.offset.shown()
+                start.position.offset.shown()
             );
         }
     }

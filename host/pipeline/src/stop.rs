@@ -22,6 +22,11 @@ impl Stopper {
 }
 
 impl StopSignal {
+    /// A signal that is never given.
+    pub fn never() -> Self {
+        Stopper::new().1
+    }
+
     /// Whether a stop was asked for.
     pub fn is_stopped(&self) -> bool {
         *self.0.borrow()

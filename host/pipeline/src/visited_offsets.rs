@@ -8,6 +8,7 @@ use crate::{Offset, PipelineError};
 /// A run may go on for years, so that only the newest are all remembered. A longer circle comes back to a landmark: an
 /// offset that stays remembered while twice as many come as before the one that it took the place of (Brent's way to find
 /// a cycle). Whatever its length, a circle is gone round twice at most after its first round was complete.
+#[derive(Clone)]
 pub(crate) struct VisitedOffsets {
     recent: HashSet<u64>,
     /// The same, oldest first.

@@ -1,22 +1,21 @@
-use sandbar_delta::DeltaSink;
-use sandbar_pipeline::Start;
+use sandbar_pipeline::{SinkFactory, Start};
 use serde::Serialize;
 
 use crate::config::PipelineFile;
 use crate::open::OpenPipeline;
 use crate::{Runtime, RuntimeError};
 
-/// One thing that was looked at.
+/// One check.
 #[derive(Debug, Serialize)]
 pub struct CheckItem {
-    /// What: `component`, `remote`, `table` and so on.
+    /// What was checked: `component`, `remote`, `table` and so on.
     pub name: &'static str,
-    /// What was found.
+    /// The result.
     #[serde(flatten)]
     pub finding: Finding,
 }
 
-/// What was found out about one thing.
+/// The result of one check.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "lowercase", tag = "result", content = "message")]
 pub enum Finding {
@@ -27,11 +26,11 @@ pub enum Finding {
 }
 
 impl Runtime {
-    /// Finds out everything that can be known without reading rows. The table is not touched; in the
+    /// Checks everything that can be known without reading rows. The table is not touched; in the
     /// checkpoint location, and below a table on S3, a file is written and removed.
     ///
     /// # Errors
-    /// What makes further looking senseless: the file, the component, its options.
+    /// As [`Runtime::open`]: without the component and its options nothing else can be checked.
     pub async fn check(&self, file: &PipelineFile) -> Result<Vec<CheckItem>, RuntimeError> {
         let open = self.open(file).await?;
         let id = open.connector().id();
@@ -45,8 +44,8 @@ impl Runtime {
             name,
             finding: Finding::Ok(message),
         };
-        let (table, carries_offset) = check_table(&open).await;
-        let checkpoint = check_checkpoint(&open, carries_offset).await;
+        let (table, carries_offset) = self.check_table(&open).await;
+        let checkpoint = self.check_checkpoint(&open, carries_offset).await;
         let start = table.finding.is_ok() && checkpoint.finding.is_ok();
         let mut items = vec![
             ok("file", format!("{} is well-formed", file.path().display())),
@@ -54,12 +53,12 @@ impl Runtime {
             ok("options", "fit the component's schema".into()),
             ok("grants", granted(&open)),
             ok("schema", columns.join(", ")),
-            check_remote(&open).await,
+            self.check_remote(&open).await,
             table,
             checkpoint,
         ];
         if start {
-            items.push(check_start(&open).await);
+            items.push(self.check_start(&open).await);
         }
         Ok(items)
     }
@@ -72,9 +71,9 @@ impl Finding {
     }
 }
 
-fn granted(open: &OpenPipeline) -> String {
+fn granted<F>(open: &OpenPipeline<F>) -> String {
     let wants_http = open
-        .connector()
+        .connector
         .imports()
         .iter()
         .any(|i| i.name.starts_with("wasi:http/"));
@@ -85,77 +84,85 @@ fn granted(open: &OpenPipeline) -> String {
     }
 }
 
-async fn check_remote(open: &OpenPipeline) -> CheckItem {
-    let finding = match open.source.check().await {
-        Ok(()) => Finding::Ok("answers".into()),
-        Err(e) => Finding::Failed(e.to_string()),
-    };
-    CheckItem {
-        name: "remote",
-        finding,
-    }
-}
-
-/// Tells as well whether the table carries the offset.
-async fn check_table(open: &OpenPipeline) -> (CheckItem, bool) {
-    let location = open.file.table_location();
-    let found = async {
-        let options = open.sink_options().await?;
-        Ok::<_, RuntimeError>(DeltaSink::check(options, &open.schema()).await?)
-    };
-    let (finding, carries_offset) = match found.await {
-        Ok(check) => {
-            let offset = match check.carries_offset {
-                true => "carries the offset",
-                false => "the offset goes to the checkpoint location",
-            };
-            let text = match check.version {
-                Some(version) => format!("{location} at version {version} takes these rows; {offset}"),
-                None => format!("{location} will be created; {offset}"),
-            };
-            (Finding::Ok(text), check.carries_offset)
+impl Runtime {
+    async fn check_remote<F: SinkFactory>(&self, open: &OpenPipeline<F>) -> CheckItem {
+        let finding = match open.source.check().await {
+            Ok(()) => Finding::Ok("answers".into()),
+            Err(e) => Finding::Failed(self.explain(&e.into())),
+        };
+        CheckItem {
+            name: "remote",
+            finding,
         }
-        Err(e) => (Finding::Failed(e.to_string()), true),
-    };
-    let name = "table";
-    (CheckItem { name, finding }, carries_offset)
-}
-
-/// Where the next micro-batch starts, and why not at the beginning.
-async fn check_start(open: &OpenPipeline) -> CheckItem {
-    let finding = match open.find_start().await {
-        Ok(Start {
-            batch: 0,
-            offset,
-            note: Some(note),
-        }) => Finding::Ok(format!(
-            "at {} because of the progress note {note}; remove that file to start from the beginning",
-            offset.shown()
-        )),
-        Ok(Start { batch: 0, offset, .. }) => Finding::Ok(format!("at {}, the beginning", offset.shown())),
-        Ok(Start { batch, offset, .. }) => {
-            Finding::Ok(format!("at {}, after batch {batch} in the table", offset.shown()))
-        }
-        Err(e) => Finding::Failed(e.to_string()),
-    };
-    CheckItem {
-        name: "start",
-        finding,
     }
-}
 
-async fn check_checkpoint(open: &OpenPipeline, carries_offset: bool) -> CheckItem {
-    let found = async {
-        let location = open.checkpoint_for(carries_offset).await?;
-        location.probe().await?;
-        Ok::<_, RuntimeError>(location)
-    };
-    let finding = match found.await {
-        Ok(location) => Finding::Ok(format!("{location} can be written")),
-        Err(e) => Finding::Failed(e.to_string()),
-    };
-    CheckItem {
-        name: "checkpoint",
-        finding,
+    /// Returns as well whether the table carries the offset.
+    async fn check_table<F: SinkFactory>(&self, open: &OpenPipeline<F>) -> (CheckItem, bool) {
+        let location = open.file.table_location();
+        let found = async {
+            let checked = open.sink()?.check(open.name(), &open.schema()).await;
+            checked.map_err(|e| open.sink_error(e))
+        };
+        let (finding, carries_offset) = match found.await {
+            Ok(check) => {
+                let offset = match check.carries_offset {
+                    true => "carries the offset",
+                    false => "the offset goes to the checkpoint location",
+                };
+                let text = match check.revision {
+                    Some(version) => format!("{location} at version {version} takes these rows; {offset}"),
+                    None => format!("{location} will be created; {offset}"),
+                };
+                (Finding::Ok(text), check.carries_offset)
+            }
+            Err(e) => (Finding::Failed(self.explain(&e)), true),
+        };
+        let name = "table";
+        (CheckItem { name, finding }, carries_offset)
+    }
+
+    /// Where the next micro-batch starts, and why not at the beginning.
+    async fn check_start<F: SinkFactory>(&self, open: &OpenPipeline<F>) -> CheckItem {
+        let finding = match open.find_start().await {
+            Ok(Start {
+                batch: 0,
+                offset,
+                note: Some(note),
+            }) => Finding::Ok(format!(
+                "at {} because of the progress note {note}; remove that file to start from the beginning",
+                offset.shown()
+            )),
+            Ok(Start { batch: 0, offset, .. }) => {
+                Finding::Ok(format!("at {}, the beginning", offset.shown()))
+            }
+            Ok(Start { batch, offset, .. }) => {
+                Finding::Ok(format!("at {}, after batch {batch} in the table", offset.shown()))
+            }
+            Err(e) => Finding::Failed(self.explain(&e)),
+        };
+        CheckItem {
+            name: "start",
+            finding,
+        }
+    }
+
+    async fn check_checkpoint<F: SinkFactory>(
+        &self,
+        open: &OpenPipeline<F>,
+        carries_offset: bool,
+    ) -> CheckItem {
+        let found = async {
+            let location = open.checkpoint_for(carries_offset).await?;
+            location.probe().await?;
+            Ok::<_, RuntimeError>(location)
+        };
+        let finding = match found.await {
+            Ok(location) => Finding::Ok(format!("{location} can be written")),
+            Err(e) => Finding::Failed(self.explain(&e)),
+        };
+        CheckItem {
+            name: "checkpoint",
+            finding,
+        }
     }
 }

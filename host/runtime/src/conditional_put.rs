@@ -2,6 +2,7 @@
 //! caller that asks for a new one. Some stores that speak S3 ignore that wish (`If-None-Match: *`) without a word, others
 //! refuse it. So a store of that kind is tried before anything is written to it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use object_store::path::Path;
@@ -23,10 +24,29 @@ pub(crate) struct Place {
 /// Why a place can't be written.
 #[derive(Debug)]
 pub(crate) enum Denied {
-    /// The store would let two writers have one name. The text has the remedy.
-    NotExclusive(String),
+    /// The store would let two writers have one name.
+    NotExclusive(NotExclusive),
     /// It can't be written at all.
     Store(String, Error),
+}
+
+/// A store that gives one name to two writers. Its text has the remedy in the words of the pipeline file.
+#[derive(Debug)]
+pub(crate) struct NotExclusive {
+    pub(crate) place: String,
+    pub(crate) reason: String,
+}
+
+impl fmt::Display for NotExclusive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: this store has no conditional put (If-None-Match: *): {}; two runners of a pipeline could both commit, so \
+             that rows come twice or get lost; use a store that has it, or set single_writer = true in [sink] if never more \
+             than one program writes this table",
+            self.place, self.reason
+        )
+    }
 }
 
 enum Answer {
@@ -45,12 +65,10 @@ impl Place {
         match answer.map_err(|e| Denied::Store(self.shown.clone(), e))? {
             Answer::Exclusive => Ok(self.store.clone()),
             Answer::NotExclusive(_) if single_writer => Ok(Arc::new(SingleWriter::new(self.store.clone()))),
-            Answer::NotExclusive(reason) => Err(Denied::NotExclusive(format!(
-                "{}: this store has no conditional put (If-None-Match: *): {reason}; two runners of a pipeline could \
-                 both commit, so that rows come twice or get lost; use a store that has it, or set single_writer = \
-                 true in [sink] if never more than one program writes this table",
-                self.shown
-            ))),
+            Answer::NotExclusive(reason) => Err(Denied::NotExclusive(NotExclusive {
+                place: self.shown.clone(),
+                reason,
+            })),
         }
     }
 }
@@ -137,9 +155,10 @@ mod tests {
     async fn a_store_that_ignores_the_wish_is_refused_with_the_remedy() {
         let store = Arc::new(Forgetful::default());
         let denied = place(store.clone(), true).exclusive(false).await.unwrap_err();
-        let Denied::NotExclusive(message) = denied else {
+        let Denied::NotExclusive(denied) = denied else {
             panic!("{denied:?}");
         };
+        let message = denied.to_string();
         for part in [
             "s3://bucket/lake/comments",
             "wrote one name twice",

@@ -1,10 +1,11 @@
 use std::path::PathBuf;
 
-use sandbar_pipeline::{CheckpointError, PipelineError, SinkError, SourceError};
+use sandbar_pipeline::{CheckpointError, PipelineError, Remedy, SinkError, SourceError};
 use sandbar_policy::PolicyError;
 use sandbar_sandbox::SandboxError;
 
 use crate::config::ConfigError;
+use crate::preview::PreviewError;
 
 /// Why something could not be done, from wherever it comes.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -15,7 +16,7 @@ pub enum RuntimeError {
     #[diagnostic(transparent)]
     Config(#[from] Box<ConfigError>),
     /// A component's file can't be read.
-    #[error("component {}: {source}", path.display())]
+    #[error("component {}", path.display())]
     ComponentFile {
         /// The file.
         path: PathBuf,
@@ -51,8 +52,11 @@ pub enum RuntimeError {
     /// The checkpoint location can't be used.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// A preview ended without its rows.
+    #[error(transparent)]
+    Preview(#[from] PreviewError),
     /// The run failed.
-    #[error("pipeline {name}: {source}")]
+    #[error("pipeline {name}")]
     Run {
         /// The pipeline.
         name: String,
@@ -84,7 +88,18 @@ impl RuntimeError {
                 CheckpointError::Location { .. } | CheckpointError::Foreign { .. }
             ),
             Self::Sandbox(e) => matches!(e, SandboxError::Policy(_)),
-            Self::Sink(_) => false,
+            Self::Sink(_) | Self::Preview(_) => false,
+        }
+    }
+
+    /// What an operator can do about it; nothing where that depends on the cause, or where the text says it.
+    pub fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Self::Sink(e) => e.remedies(),
+            Self::Checkpoint(e) => e.remedies(),
+            Self::Preview(e) => e.remedies(),
+            Self::Run { source, .. } => source.remedies(),
+            _ => vec![],
         }
     }
 }
@@ -92,5 +107,49 @@ impl RuntimeError {
 impl From<ConfigError> for RuntimeError {
     fn from(error: ConfigError) -> Self {
         Self::Config(Box::new(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use sandbar_pipeline::with_causes;
+
+    use super::*;
+
+    #[test]
+    fn a_chain_of_errors_has_each_text_once() {
+        let disk = || std::io::Error::other("the disk is full");
+        let errors = [
+            RuntimeError::ComponentFile {
+                path: "a.wasm".into(),
+                source: disk(),
+            },
+            RuntimeError::Run {
+                name: "p".into(),
+                source: SinkError::Store {
+                    context: "can't write".into(),
+                    source: disk().into(),
+                }
+                .into(),
+            },
+            SourceError::Sandbox(disk().into()).into(),
+        ];
+        let whole = [
+            "component a.wasm: the disk is full",
+            "pipeline p: can't write: the disk is full",
+            "the disk is full",
+        ];
+        for (error, whole) in errors.iter().zip(whole) {
+            let mut texts = vec![];
+            let mut next: Option<&dyn Error> = Some(error);
+            while let Some(error) = next {
+                texts.push(error.to_string());
+                next = error.source();
+            }
+            assert_eq!(texts.join(": "), whole);
+            assert_eq!(with_causes(error), whole);
+        }
     }
 }

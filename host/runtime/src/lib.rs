@@ -3,12 +3,12 @@
 //!
 //! ```no_run
 //! # async fn run() -> Result<(), sandbar_runtime::RuntimeError> {
-//! use sandbar_runtime::{Runtime, PipelineFile, RunMode, NoopObserver, Stopper};
+//! use sandbar_runtime::{NoopObserver, PipelineFile, Runtime, StopSignal, Trigger};
 //!
 //! let runtime = Runtime::new()?;
 //! let file = PipelineFile::load("comments.toml".as_ref())?;
-//! let (_stopper, stop) = Stopper::new();
-//! let summary = runtime.open(&file).await?.run(RunMode::AvailableNow, NoopObserver::shared(), stop).await?;
+//! let pipeline = runtime.open(&file).await?;
+//! let summary = pipeline.run(Trigger::AvailableNow, NoopObserver::shared(), StopSignal::never()).await?;
 //! println!("{} rows", summary.rows);
 //! # Ok(())
 //! # }
@@ -25,6 +25,7 @@ mod place;
 mod preview;
 mod runtime;
 mod single_writer;
+mod sink;
 mod source_options;
 mod status;
 
@@ -35,11 +36,14 @@ pub use config::{
     SecretRef, SinkConfig, SourceConfig, TriggerConfig, pipeline_file_reference, pipeline_file_schema,
 };
 pub use error::RuntimeError;
-pub use open::{NoopObserver, OpenPipeline, RunMode};
-pub use runtime::Runtime;
+pub use open::OpenPipeline;
+pub use preview::PreviewError;
+pub use runtime::{RemedyWords, Runtime, RuntimeBuilder};
 pub use sandbar_pipeline::{
-    BatchId, BatchReport, Clock, ComponentId, Offset, PipelineObserver, RunSummary, SourceError, SourceUsage,
-    StepDurations, StopSignal, Stopper, SystemClock, is_unprintable,
+    Batch, BatchId, BatchReport, CheckpointLocation, Clock, ComponentId, NoopObserver, Offset, Pipeline,
+    PipelineError, PipelineObserver, PipelineOptions, ReadLimit, Reader, ReaderOptions, Remedy, ResetEffect,
+    RunSummary, Sink, SinkError, SinkFactory, Source, SourceError, SourceUsage, StepDurations, StepOutcome,
+    StopSignal, Stopper, SystemClock, Trigger, is_unprintable, with_causes,
 };
 pub use sandbar_policy::{LimitKey, Limits};
 pub use sandbar_sandbox::{

@@ -2,66 +2,53 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_schema::SchemaRef;
-use sandbar_delta::{DeltaOptions, DeltaSink, OffsetStorage};
+use sandbar_delta::DeltaSinkFactory;
 use sandbar_pipeline::{
     BatchReport, CheckpointError, CheckpointLocation, CheckpointOwner, Clock, Offset, Pipeline,
     PipelineError, PipelineObserver, PipelineOptions, ReadLimit, RetryPolicy, RunSummary, Sink, SinkError,
-    Source, SourceError, Start, StopSignal, Stopper, Trigger,
+    SinkFactory, Source, SourceError, Start, StopSignal, Trigger,
 };
 use sandbar_sandbox::{Connector, SandboxError, SandboxSource, StreamInfo};
+use uuid::Uuid;
 
+use crate::RuntimeError;
 use crate::conditional_put::Denied;
-use crate::config::{PipelineFile, Progress};
-use crate::location::{CheckpointPlace, TableLocation};
-use crate::place::one_spelling;
+use crate::config::{PipelineFile, RetryConfig};
+use crate::location::CheckpointPlace;
 use crate::runtime::check_options;
 use crate::source_options::{open_options, permissions};
-use crate::{RuntimeError, location};
 
-/// How often an interval trigger looks when the file does not say.
+/// The interval of polls when the file does not say.
 pub(crate) const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// When a run ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunMode {
-    /// When it is stopped; it looks again after each interval of the file.
-    Continuous,
-    /// When what existed at its start is read.
-    AvailableNow,
-    /// After one micro-batch.
-    Once,
-}
-
 /// A pipeline whose file was checked, whose component is loaded and whose source is open.
-pub struct OpenPipeline {
+///
+/// It writes to the Delta table that the file names, or to another sink: see
+/// [`Runtime::open_with`](crate::Runtime::open_with).
+pub struct OpenPipeline<F = DeltaSinkFactory> {
     pub(crate) file: PipelineFile,
     pub(crate) connector: Arc<Connector>,
     pub(crate) source: Arc<SandboxSource>,
-    pub(crate) checkpoint: CheckpointPlace,
+    pub(crate) parts: Parts<F>,
     pub(crate) clock: Arc<dyn Clock>,
     /// What it may do, in plain words.
     pub(crate) permissions: Vec<String>,
 }
 
-/// A progress sink that says nothing.
-pub struct NoopObserver;
-
-impl NoopObserver {
-    /// One to hand over.
-    pub fn shared() -> Arc<dyn PipelineObserver> {
-        Arc::new(Self)
-    }
+/// What a pipeline stands on besides its source.
+pub(crate) struct Parts<F> {
+    /// The sink, or why its location can't be one.
+    pub(crate) sink: Result<F, String>,
+    pub(crate) checkpoint: CheckpointPlace,
+    /// The table's location, spelled in one way only.
+    pub(crate) table: String,
 }
 
-impl PipelineObserver for NoopObserver {
-    fn committed(&self, _: &BatchReport) {}
-}
-
-impl OpenPipeline {
-    pub(crate) async fn open(
+impl<F: SinkFactory> OpenPipeline<F> {
+    pub(crate) async fn from_parts(
         file: &PipelineFile,
         connector: Arc<Connector>,
-        checkpoint: CheckpointPlace,
+        parts: Parts<F>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, RuntimeError> {
         check_options(file, connector.description()).await?;
@@ -72,7 +59,8 @@ impl OpenPipeline {
         };
         let options = options.await.map_err(|e| SourceError::Sandbox(Box::new(e)))??;
         let permissions = permissions(&options);
-        let opened = SandboxSource::open(connector.clone(), checkpoint.location.clone(), options).await;
+        let location = parts.checkpoint.location.clone();
+        let opened = SandboxSource::open(connector.clone(), location, options).await;
         let source = opened.map_err(|e| match e {
             SourceError::InvalidOptions(message) => RuntimeError::from(file.option_error(&message)),
             other => other.into(),
@@ -82,7 +70,7 @@ impl OpenPipeline {
             file: file.clone(),
             connector,
             source: Arc::new(source),
-            checkpoint,
+            parts,
             clock,
             permissions,
         })
@@ -98,30 +86,33 @@ impl OpenPipeline {
         &self.file
     }
 
+    /// The source, to be read without a sink: see [`Reader`](crate::Reader).
+    pub fn source(&self) -> &Arc<SandboxSource> {
+        &self.source
+    }
+
     /// The schema of the source's rows.
     pub fn schema(&self) -> SchemaRef {
         self.source.schema()
     }
 
-    /// Runs until the mode's end, a stop or a failure.
+    /// The trigger of a run that goes on until it is stopped, with the interval of the file.
+    pub fn interval_trigger(&self) -> Trigger {
+        Trigger::Interval(self.file.config().trigger.interval.unwrap_or(DEFAULT_INTERVAL))
+    }
+
+    /// Runs until the trigger's end, a stop or a failure.
     ///
     /// # Errors
     /// [`RuntimeError::Sink`] when the table can't be opened, [`RuntimeError::Run`] when the run fails. What
     /// was committed before stays committed.
     pub async fn run(
         &self,
-        mode: RunMode,
-        progress: Arc<dyn PipelineObserver>,
+        trigger: Trigger,
+        observer: Arc<dyn PipelineObserver>,
         stop: StopSignal,
     ) -> Result<RunSummary, RuntimeError> {
         self.connector.process().check().map_err(SandboxError::from)?;
-        let trigger = match mode {
-            RunMode::Continuous => {
-                Trigger::Interval(self.file.config().trigger.interval.unwrap_or(DEFAULT_INTERVAL))
-            }
-            RunMode::AvailableNow => Trigger::AvailableNow,
-            RunMode::Once => Trigger::Once,
-        };
         tracing::info!(
             pipeline = %self.name(),
             component = %self.connector.id().name,
@@ -130,9 +121,10 @@ impl OpenPipeline {
             may = ?self.permissions,
             "starting"
         );
-        let mut pipeline = self.pipeline(trigger, progress, stop).await?;
+        let pipeline = self.pipeline().await?.with_trigger(trigger);
+        let mut pipeline = pipeline.with_observer(observer).with_stop(stop);
         let outcome = pipeline.run().await;
-        pipeline.into_sink().close().await;
+        pipeline.close().await;
         outcome.map_err(|e| self.failed(e))
     }
 
@@ -142,33 +134,29 @@ impl OpenPipeline {
     /// As [`OpenPipeline::run`].
     pub async fn reset(&self, to: Offset) -> Result<BatchReport, RuntimeError> {
         self.connector.process().check().map_err(SandboxError::from)?;
-        let (_stopper, stop) = Stopper::new();
-        let mut pipeline = self.pipeline(Trigger::Once, NoopObserver::shared(), stop).await?;
+        let mut pipeline = self.pipeline().await?;
         let outcome = pipeline.reset(to).await;
-        pipeline.into_sink().close().await;
+        pipeline.close().await;
         outcome.map_err(|e| self.failed(e))
+    }
+
+    /// The pipeline itself, with its sink open, for a program that drives it step by step. Without an observer and
+    /// without a way to stop it: see [`Pipeline::with_observer`] and [`Pipeline::with_stop`].
+    ///
+    /// # Errors
+    /// [`RuntimeError::Config`] when the table's location can't be one, [`RuntimeError::Sink`] when the table can't be
+    /// opened, [`RuntimeError::Checkpoint`] when the checkpoint location can't be used.
+    pub async fn pipeline(&self) -> Result<Pipeline<SandboxSource, F::Sink>, RuntimeError> {
+        self.pipeline_with(retry_policy(&self.file.config().retry)).await
     }
 
     pub(crate) fn name(&self) -> &str {
         &self.file.config().name
     }
 
-    /// How the table is opened to be written. Asks the store where it is not known whether it keeps two writers
-    /// apart.
-    pub(crate) async fn sink_options(&self) -> Result<DeltaOptions, RuntimeError> {
-        let table = table(&self.file)?;
-        let mut options = options_for(&self.file, &table, self.clock.clone());
-        if let Some(place) = &table.place {
-            let store = place.exclusive(self.single_writer()).await;
-            options.store = Some(store.map_err(|denied| match denied {
-                Denied::NotExclusive(message) => self.file.error_at("sink.table", &message, None).into(),
-                Denied::Store(place, source) => RuntimeError::from(SinkError::Store {
-                    context: format!("can't write to {place}"),
-                    source: source.into(),
-                }),
-            })?);
-        }
-        Ok(options)
+    pub(crate) fn sink(&self) -> Result<&F, RuntimeError> {
+        let sink = self.parts.sink.as_ref();
+        sink.map_err(|reason| self.file.error_at("sink.table", reason, None).into())
     }
 
     /// The checkpoint location for a table that carries the offset, or does not.
@@ -176,12 +164,17 @@ impl OpenPipeline {
         &self,
         carries_offset: bool,
     ) -> Result<CheckpointLocation, RuntimeError> {
+        let checkpoint = &self.parts.checkpoint;
         if carries_offset {
-            return Ok(self.checkpoint.location.clone());
+            return Ok(checkpoint.location.clone());
         }
-        let location = self.checkpoint.for_offset_log(self.single_writer()).await;
+        let single_writer = self.file.config().sink.single_writer;
+        let location = checkpoint.for_offset_log(single_writer).await;
         location.map_err(|denied| match denied {
-            Denied::NotExclusive(message) => self.file.error_at("checkpoint.location", &message, None).into(),
+            Denied::NotExclusive(place) => {
+                let message = place.to_string();
+                self.file.error_at("checkpoint.location", &message, None).into()
+            }
             Denied::Store(path, source) => CheckpointError::Store { path, source }.into(),
         })
     }
@@ -190,75 +183,44 @@ impl OpenPipeline {
     pub(crate) fn owner(&self) -> CheckpointOwner {
         CheckpointOwner {
             pipeline: self.name().to_owned(),
-            table: one_spelling(&self.file.table_location()),
+            table: self.parts.table.clone(),
         }
-    }
-
-    pub(crate) fn read_limit(&self) -> ReadLimit {
-        ReadLimit {
-            max_rows: Some(self.file.config().trigger.max_rows_per_batch),
-            max_bytes: Some(self.file.config().trigger.max_bytes_per_batch),
-        }
-    }
-
-    async fn pipeline(
-        &self,
-        trigger: Trigger,
-        progress: Arc<dyn PipelineObserver>,
-        stop: StopSignal,
-    ) -> Result<Pipeline<SandboxSource, DeltaSink>, RuntimeError> {
-        let retry = &self.file.config().retry;
-        let retry = RetryPolicy {
-            attempts: retry.attempts,
-            base: retry.base,
-            max: retry.max,
-        };
-        self.pipeline_with(trigger, retry, progress, stop).await
     }
 
     /// Where the next micro-batch would start. Writes nothing.
     pub(crate) async fn find_start(&self) -> Result<Start, RuntimeError> {
-        let (_stopper, stop) = Stopper::new();
-        let once = RetryPolicy {
-            attempts: 1,
-            ..RetryPolicy::default()
-        };
-        let mut pipeline = self
-            .pipeline_with(Trigger::Once, once, NoopObserver::shared(), stop)
-            .await?;
+        let mut pipeline = self.pipeline_with(RetryPolicy::new(1)).await?;
         pipeline.find_start().await.map_err(|e| self.failed(e))
+    }
+
+    /// An error of the sink, shown in the file where that is at fault.
+    pub(crate) fn sink_error(&self, error: SinkError) -> RuntimeError {
+        match error {
+            SinkError::NotExclusive { place, reason } => {
+                let message = crate::conditional_put::NotExclusive { place, reason }.to_string();
+                self.file.error_at("sink.table", &message, None).into()
+            }
+            other => other.into(),
+        }
     }
 
     async fn pipeline_with(
         &self,
-        trigger: Trigger,
         retry: RetryPolicy,
-        progress: Arc<dyn PipelineObserver>,
-        stop: StopSignal,
-    ) -> Result<Pipeline<SandboxSource, DeltaSink>, RuntimeError> {
-        let sink = DeltaSink::open(self.sink_options().await?, &self.source.schema()).await?;
+    ) -> Result<Pipeline<SandboxSource, F::Sink>, RuntimeError> {
+        let opened = self.sink()?.open(self.name(), &self.source.schema()).await;
+        let sink = opened.map_err(|e| self.sink_error(e))?;
         let checkpoint = self.checkpoint_for(sink.carries_offset()).await?;
         let config = self.file.config();
-        let CheckpointOwner {
-            pipeline: name,
-            table,
-        } = self.owner();
-        let options = PipelineOptions {
-            name,
-            table,
-            trigger,
-            limit: self.read_limit(),
-            parallelism: config.source.limits.parallelism as usize,
-            retry,
-        };
+        let options = PipelineOptions::new(self.name(), self.parts.table.clone())
+            .with_limit(ReadLimit {
+                max_rows: Some(config.trigger.max_rows_per_batch),
+                max_bytes: Some(config.trigger.max_bytes_per_batch),
+            })
+            .with_parallelism(config.source.limits.parallelism as usize)
+            .with_retry(retry);
         let (source, clock) = (self.source.clone(), self.clock.clone());
-        Ok(Pipeline::new(
-            source, sink, checkpoint, clock, progress, stop, options,
-        ))
-    }
-
-    fn single_writer(&self) -> bool {
-        self.file.config().sink.single_writer
+        Ok(Pipeline::new(source, sink, checkpoint, clock, options))
     }
 
     fn failed(&self, error: PipelineError) -> RuntimeError {
@@ -272,6 +234,14 @@ impl OpenPipeline {
             },
         }
     }
+}
+
+/// The policy that a file describes, with pauses that no other process has.
+fn retry_policy(config: &RetryConfig) -> RetryPolicy {
+    let (seed, _) = Uuid::new_v4().as_u64_pair();
+    RetryPolicy::new(config.attempts)
+        .with_pauses(config.base, config.max)
+        .with_jitter(seed)
 }
 
 /// The source with the key of its rows: the file's for every reading, the component's for ranges alone. A
@@ -317,30 +287,4 @@ async fn with_key(
         Some(key) => Ok(source.with_key(key, false)),
         None => Ok(source),
     }
-}
-
-/// How the table is opened that a file names, to be read.
-pub(crate) fn delta_options(
-    file: &PipelineFile,
-    clock: Arc<dyn Clock>,
-) -> Result<DeltaOptions, RuntimeError> {
-    Ok(options_for(file, &table(file)?, clock))
-}
-
-fn table(file: &PipelineFile) -> Result<TableLocation, RuntimeError> {
-    location::table(&file.table_location())
-        .map_err(|reason| file.error_at("sink.table", &reason, None).into())
-}
-
-fn options_for(file: &PipelineFile, table: &TableLocation, clock: Arc<dyn Clock>) -> DeltaOptions {
-    let config = file.config();
-    let mut options = DeltaOptions::new(table.url.clone(), config.name.clone(), clock);
-    options.store = table.place.as_ref().map(|place| place.store.clone());
-    options.partition_by = config.sink.partition_by.clone();
-    options.ingested_at = config.sink.ingested_at.clone();
-    options.progress = match config.sink.progress {
-        Progress::Table => OffsetStorage::Table,
-        Progress::Checkpoint => OffsetStorage::Checkpoint,
-    };
-    options
 }

@@ -3,23 +3,29 @@ use std::sync::Arc;
 
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
-use sandbar_delta::{DeltaSink, check_rows};
-use sandbar_pipeline::{Batches, ReadLimit, SinkError, Source, SourceError};
+use sandbar_delta::DeltaSinkFactory;
+use sandbar_pipeline::{
+    Batch, PipelineError, ReadLimit, Reader, ReaderOptions, Remedy, SinkError, SinkFactory, Source,
+    SourceError,
+};
 
 use crate::config::PipelineFile;
 use crate::location::CheckpointPlace;
-use crate::open::{OpenPipeline, delta_options};
+use crate::open::{OpenPipeline, Parts};
+use crate::sink::table_of;
 use crate::{Runtime, RuntimeError};
 
-/// The most that the rows of a preview may take in memory.
+/// The memory that the rows of a preview may take, in bytes.
 const MAX_BYTES: u64 = 256 << 20;
 
 impl Runtime {
     /// Reads the first rows that a pipeline would read if it were new. Writes nothing anywhere.
     ///
     /// # Errors
-    /// Whatever is wrong with the file or the component, or what the source answers; a value that a new table could not
-    /// hold; the rows take more than 256 MiB, or more batches than `source.limits.empty_batches` in a row have none.
+    /// The errors of [`Runtime::open`]; [`RuntimeError::Source`] when the source fails; [`RuntimeError::Run`] when it
+    /// breaks the contract; [`RuntimeError::Sink`] for a value that a new table could not hold;
+    /// [`RuntimeError::Preview`] when the rows take more than 256 MiB, or more batches than
+    /// `source.limits.empty_batches` in a row have none.
     pub async fn preview(
         &self,
         file: &PipelineFile,
@@ -27,8 +33,16 @@ impl Runtime {
     ) -> Result<(Arc<arrow_schema::Schema>, Vec<RecordBatch>), RuntimeError> {
         self.check_process()?;
         let connector = self.load_for(file).await?;
-        let checkpoint = CheckpointPlace::memory();
-        let open = OpenPipeline::open(file, connector, checkpoint, self.clock()).await?;
+        let sink = {
+            let (file, clock) = (file.clone(), self.clock());
+            tokio::task::spawn_blocking(move || table_of(&file, clock))
+        };
+        let parts = Parts {
+            sink: sink.await.map_err(|e| SourceError::Sandbox(Box::new(e)))?,
+            checkpoint: CheckpointPlace::memory(),
+            table: file.table_location(),
+        };
+        let open = OpenPipeline::from_parts(file, connector, parts, self.clock()).await?;
         let batches = read_first(&open, rows).await?;
         let mut before = 0;
         for rows in &batches {
@@ -38,7 +52,9 @@ impl Runtime {
                     file.table_location()
                 ))
             };
-            check_rows(rows, before).map_err(misfit)?;
+            if let Ok(sink) = &open.parts.sink {
+                sink.check_rows(rows, before).map_err(misfit)?;
+            }
             before += rows.num_rows() as u64;
         }
         Ok((open.schema(), batches))
@@ -47,48 +63,92 @@ impl Runtime {
     /// Reads rows of a pipeline's table, in no particular order. `None` when there is no table.
     ///
     /// # Errors
-    /// The table can't be read.
+    /// [`RuntimeError::Config`] when the table's location can't be one, [`RuntimeError::Sink`] when the table can't be
+    /// read.
     pub async fn table_rows(
         &self,
         file: &PipelineFile,
         rows: usize,
     ) -> Result<Option<Vec<RecordBatch>>, RuntimeError> {
         self.check_process()?;
-        let options = delta_options(file, self.clock())?;
-        Ok(DeltaSink::first_rows(&options, rows).await?)
+        Ok(self.table_of(file).await?.first_rows(rows).await?)
+    }
+
+    /// The table of a file.
+    pub(crate) async fn table_of(&self, file: &PipelineFile) -> Result<DeltaSinkFactory, RuntimeError> {
+        let found = {
+            let (file, clock) = (file.clone(), self.clock());
+            tokio::task::spawn_blocking(move || table_of(&file, clock))
+        };
+        let found = found.await.map_err(|e| SourceError::Sandbox(Box::new(e)))?;
+        found.map_err(|reason| file.error_at("sink.table", &reason, None).into())
     }
 }
 
-async fn read_first(open: &OpenPipeline, rows: u64) -> Result<Vec<RecordBatch>, RuntimeError> {
-    let source = &open.source;
-    let limit = ReadLimit {
+async fn read_first<F>(open: &OpenPipeline<F>, rows: u64) -> Result<Vec<RecordBatch>, RuntimeError> {
+    // Nothing is read that is not shown.
+    let options = ReaderOptions::default().with_read_ahead(0).with_limit(ReadLimit {
         max_rows: Some(rows),
         max_bytes: Some(MAX_BYTES),
-    };
+    });
     let mut first = First::new(rows, MAX_BYTES, open.file.config().source.limits.empty_batches);
-    let mut start = source.initial_offset().await?;
+    let failed = |error: PipelineError| match error {
+        PipelineError::Source(e) => e.into(),
+        PipelineError::TooManyBytes { max, .. } => PreviewError::TooManyBytes { max }.into(),
+        source => RuntimeError::Run {
+            name: open.file.config().name.clone(),
+            source,
+        },
+    };
+    let mut position = open.source.initial_offset().await?;
     // A source may give less than it is asked for, in many small ranges.
     while first.left > 0 {
-        let Some(end) = source.latest_offset(&start, None, limit).await? else {
-            first.take(source.read_from(&start, limit).await?).await?;
-            break;
-        };
-        if end == start {
+        let reader = Reader::open(open.source.clone(), &position, None, options).await;
+        let mut reader = reader.map_err(failed)?;
+        let mut any = false;
+        while first.left > 0
+            && let Some(batch) = reader.next().await.map_err(failed)?
+        {
+            any = true;
+            first.take(batch)?;
+        }
+        if first.left == 0 || *reader.position() == position {
             break;
         }
-        let partitions = source.partitions(&start, &end).await?;
-        if partitions.is_empty() {
+        if !any {
             first.nothing()?;
         }
-        for partition in partitions {
-            if first.left == 0 {
-                break;
-            }
-            first.take(source.read(&partition).await?).await?;
-        }
-        start = end;
+        position = reader.position().clone();
     }
     Ok(first.batches)
+}
+
+/// Why a preview ended without its rows.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PreviewError {
+    /// The rows take too much memory.
+    #[error("the rows take more than {max} bytes, which is the most for a preview; ask for fewer")]
+    TooManyBytes {
+        /// The bytes that they may take.
+        max: u64,
+    },
+    /// The source gives nothing, and may go on like that for ever.
+    #[error("the source gave {batches} batches in a row that hold nothing")]
+    NoRows {
+        /// Batches since the last row.
+        batches: u32,
+    },
+}
+
+impl PreviewError {
+    /// What an operator can do about it.
+    pub fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Self::TooManyBytes { .. } => vec![],
+            Self::NoRows { .. } => vec![Remedy::Raise("source.limits.empty_batches")],
+        }
+    }
 }
 
 /// The first rows, as far as they are read.
@@ -96,62 +156,52 @@ struct First {
     /// Rows that are still wanted.
     left: u64,
     batches: Vec<RecordBatch>,
-    /// Bytes that `batches` take, and their most.
+    /// Bytes that `batches` take, and their maximum.
     bytes: u64,
-    most_bytes: u64,
+    max_bytes: u64,
     /// Where the allocations begin that are counted in `bytes`.
     counted: HashSet<usize>,
-    /// Batches without a row since the last one with rows, and their most.
+    /// Batches without a row since the last one with rows, and their maximum.
     empty: u32,
-    most_empty: u32,
+    max_empty: u32,
 }
 
 impl First {
-    fn new(rows: u64, most_bytes: u64, most_empty: u32) -> Self {
+    fn new(rows: u64, max_bytes: u64, max_empty: u32) -> Self {
         Self {
             left: rows,
             batches: vec![],
             bytes: 0,
-            most_bytes,
+            max_bytes,
             counted: HashSet::new(),
             empty: 0,
-            most_empty,
+            max_empty,
         }
     }
 
-    async fn take(&mut self, mut batches: impl Batches) -> Result<(), RuntimeError> {
-        let mut any = false;
-        while self.left > 0 {
-            let Some(batch) = batches.next().await? else {
-                // A part without a batch leads as far as a batch without a row.
-                return if any { Ok(()) } else { self.nothing() };
-            };
-            any = true;
-            let before = self.left;
-            for rows in batch.rows {
-                self.keep(&rows)?;
-            }
-            if self.left == before {
-                self.nothing()?;
-            }
+    fn take(&mut self, batch: Batch) -> Result<(), PreviewError> {
+        let before = self.left;
+        for rows in batch.rows {
+            self.keep(&rows)?;
         }
-        Ok(())
+        match self.left == before {
+            true => self.nothing(),
+            false => Ok(()),
+        }
     }
 
     /// Keeps as many rows as are still wanted. A batch without rows is not kept: it would hold on to all the bytes
     /// that it came in.
-    fn keep(&mut self, rows: &RecordBatch) -> Result<(), RuntimeError> {
-        let most = usize::try_from(self.left).unwrap_or(usize::MAX);
-        let taken = rows.slice(0, rows.num_rows().min(most));
+    fn keep(&mut self, rows: &RecordBatch) -> Result<(), PreviewError> {
+        let max = usize::try_from(self.left).unwrap_or(usize::MAX);
+        let taken = rows.slice(0, rows.num_rows().min(max));
         if taken.num_rows() == 0 {
             return Ok(());
         }
         self.count(&taken);
-        if self.bytes > self.most_bytes {
-            return Err(refused(format!(
-                "the rows take more than {} bytes, which is the most for a preview; ask for fewer",
-                self.most_bytes
-            )));
+        if self.bytes > self.max_bytes {
+            let max = self.max_bytes;
+            return Err(PreviewError::TooManyBytes { max });
         }
         self.left -= taken.num_rows() as u64;
         self.empty = 0;
@@ -190,46 +240,33 @@ impl First {
         self.bytes = self.bytes.saturating_add(bytes);
     }
 
-    /// Nothing came that has a row. A source may go on like that for ever.
-    fn nothing(&mut self) -> Result<(), RuntimeError> {
+    /// Counts a batch without a row. A source may go on like that for ever.
+    fn nothing(&mut self) -> Result<(), PreviewError> {
         self.empty = self.empty.saturating_add(1);
-        match self.empty > self.most_empty {
-            true => Err(refused(format!(
-                "the source gave {} batches in a row that hold nothing; raise `empty_batches` under [source.limits] if \
-                 that is too little",
-                self.empty
-            ))),
+        match self.empty > self.max_empty {
+            true => Err(PreviewError::NoRows { batches: self.empty }),
             false => Ok(()),
         }
     }
 }
 
-fn refused(reason: String) -> RuntimeError {
-    SourceError::Sandbox(reason.into()).into()
-}
-
 #[cfg(test)]
 mod tests {
     use arrow_array::{ArrayRef, Int64Array, StringViewArray};
-    use sandbar_pipeline::{Batch, SourceUsage};
 
     use super::*;
 
-    /// Gives these batches, one after the other.
-    struct Given(std::vec::IntoIter<Vec<RecordBatch>>);
-
-    impl Batches for Given {
-        async fn next(&mut self) -> Result<Option<Batch>, SourceError> {
-            Ok(self.0.next().map(|rows| Batch {
-                rows,
-                end: None,
-                usage: SourceUsage::default(),
-            }))
+    fn given(first: &mut First, batches: Vec<Vec<RecordBatch>>) -> Result<(), PreviewError> {
+        let batches = batches.into_iter().map(|rows| Batch {
+            rows,
+            ..Batch::default()
+        });
+        for batch in batches {
+            if first.left > 0 {
+                first.take(batch)?;
+            }
         }
-    }
-
-    fn given(batches: Vec<Vec<RecordBatch>>) -> Given {
-        Given(batches.into_iter())
+        Ok(())
     }
 
     fn table(columns: usize, column: ArrayRef) -> RecordBatch {
@@ -245,41 +282,38 @@ mod tests {
         first.batches.iter().map(RecordBatch::num_rows).collect()
     }
 
-    #[tokio::test]
-    async fn rows_are_taken_as_far_as_they_are_wanted_and_batches_without_rows_are_not_kept() {
+    #[test]
+    fn rows_are_taken_as_far_as_they_are_wanted_and_batches_without_rows_are_not_kept() {
         let mut first = First::new(5, MAX_BYTES, 10);
-        let batches = given(vec![
+        let batches = vec![
             vec![rows(0)],
             vec![rows(0), rows(3), rows(0)],
             vec![],
             vec![rows(4), rows(1)],
-        ]);
-        first.take(batches).await.unwrap();
+        ];
+        given(&mut first, batches).unwrap();
         assert_eq!((kept(&first), first.left), (vec![3, 2], 0));
     }
 
-    #[tokio::test]
-    async fn a_source_that_gives_nothing_for_ever_is_stopped() {
-        let nothing = || given(vec![vec![rows(0)], vec![]]);
+    #[test]
+    fn a_source_that_gives_nothing_for_ever_is_stopped() {
+        let nothing = || vec![vec![rows(0)], vec![]];
         let mut first = First::new(10, MAX_BYTES, 2);
-        first.take(nothing()).await.unwrap();
-        // Rows begin the count anew, and parts without a batch count too.
-        first.take(given(vec![vec![rows(1)]])).await.unwrap();
-        first.take(given(vec![])).await.unwrap();
-        first.take(given(vec![])).await.unwrap();
-        let error = first.take(nothing()).await.unwrap_err().to_string();
-        assert!(
-            error.contains("3 batches in a row") && error.contains("`empty_batches` under [source.limits]"),
-            "{error}"
-        );
+        given(&mut first, nothing()).unwrap();
+        // Rows begin the count anew.
+        given(&mut first, vec![vec![rows(1)]]).unwrap();
+        given(&mut first, nothing()).unwrap();
+        let error = given(&mut first, nothing()).unwrap_err();
+        assert!(error.to_string().contains("3 batches in a row"), "{error}");
+        assert_eq!(error.remedies(), [Remedy::Raise("source.limits.empty_batches")]);
     }
 
-    #[tokio::test]
-    async fn rows_that_take_too_much_memory_are_refused() {
+    #[test]
+    fn rows_that_take_too_much_memory_are_refused() {
         let mut first = First::new(u64::MAX, 20_000, 10);
-        first.take(given(vec![vec![rows(1_000)]])).await.unwrap();
-        first.take(given(vec![vec![rows(1_000)]])).await.unwrap();
-        let third = first.take(given(vec![vec![rows(1_000)]])).await;
+        given(&mut first, vec![vec![rows(1_000)]]).unwrap();
+        given(&mut first, vec![vec![rows(1_000)]]).unwrap();
+        let third = given(&mut first, vec![vec![rows(1_000)]]);
         let error = third.unwrap_err().to_string();
         assert!(
             error.contains("more than 20000 bytes") && error.contains("ask for fewer"),
@@ -289,28 +323,22 @@ mod tests {
 
         // A few rows of a large batch hold on to all of it.
         let mut first = First::new(1, 20_000, 10);
-        assert!(first.take(given(vec![vec![rows(10_000)]])).await.is_err());
+        assert!(given(&mut first, vec![vec![rows(10_000)]]).is_err());
     }
 
-    #[tokio::test]
-    async fn shared_bytes_count_once_and_views_for_what_they_show() {
+    #[test]
+    fn shared_bytes_count_once_and_views_for_what_they_show() {
         let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..1_000));
         let mut first = First::new(2_000, 20_000, 10);
         let shared = table(4, numbers);
-        first
-            .take(given(vec![vec![shared.clone(), shared]]))
-            .await
-            .unwrap();
+        given(&mut first, vec![vec![shared.clone(), shared]]).unwrap();
         assert_eq!(first.left, 0);
 
         let mut first = First::new(1_000, 300_000, 10);
         let text = "x".repeat(1_000);
         let shown = StringViewArray::from_iter_values([&text; 100]);
-        first
-            .take(given(vec![vec![table(1, Arc::new(shown.clone()))]]))
-            .await
-            .unwrap();
+        given(&mut first, vec![vec![table(1, Arc::new(shown.clone()))]]).unwrap();
         let many = table(3, Arc::new(shown));
-        assert!(first.take(given(vec![vec![many]])).await.is_err());
+        assert!(given(&mut first, vec![vec![many]]).is_err());
     }
 }

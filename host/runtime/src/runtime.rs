@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sandbar_egress::Process;
-use sandbar_pipeline::{Clock, SystemClock, read_beginning};
+use sandbar_pipeline::{Clock, Remedy, SinkFactory, SourceError, SystemClock, read_beginning, with_causes};
 use sandbar_policy::Limits;
 use sandbar_sandbox::{Compiler, ComponentCache, Connector, Sandbox, SandboxError, digest};
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::config::{PipelineFile, nearest};
-use crate::open::OpenPipeline;
-use crate::place::inside_of_table;
+use crate::open::{OpenPipeline, Parts};
+use crate::place::{inside_of_table, one_spelling};
+use crate::sink::table_of;
 use crate::{Description, RuntimeError};
 
 /// The longest that checking options is waited for.
@@ -25,6 +26,7 @@ pub struct Runtime {
     cache: Option<ComponentCache>,
     compiler: Compiler,
     clock: Arc<dyn Clock>,
+    remedy_words: RemedyWords,
     process: Process,
     /// One engine for each size of the stack.
     sandboxes: Mutex<HashMap<u64, Sandbox>>,
@@ -34,43 +36,98 @@ pub struct Runtime {
 
 type Loaded = Arc<OnceCell<Arc<Connector>>>;
 
-impl Runtime {
-    /// A runtime with the machine's clock and the user's cache folder. A thread of this process compiles components: for those
-    /// of strangers, see [`compiling_with`](Self::compiling_with).
-    ///
-    /// # Errors
-    /// This machine can't run WebAssembly.
-    pub fn new() -> Result<Self, RuntimeError> {
-        Self::with_cache(ComponentCache::user_folder().as_deref())
-    }
+/// Puts remedies into words that follow the text of an error, with what separates them from it. Empty for none.
+pub type RemedyWords = fn(&[Remedy]) -> String;
 
-    /// A runtime that keeps compiled components in this folder, or nowhere.
-    ///
-    /// # Errors
-    /// This machine can't run WebAssembly.
-    pub fn with_cache(folder: Option<&Path>) -> Result<Self, RuntimeError> {
-        let stack = Limits::default().stack;
-        Ok(Self {
-            cache: folder.and_then(ComponentCache::open),
+/// Sets up a [`Runtime`].
+#[must_use]
+pub struct RuntimeBuilder {
+    cache: Option<PathBuf>,
+    compiler: Compiler,
+    clock: Arc<dyn Clock>,
+    remedy_words: RemedyWords,
+}
+
+impl Default for RuntimeBuilder {
+    fn default() -> Self {
+        Self {
+            cache: ComponentCache::user_folder(),
             compiler: Compiler::default(),
             clock: Arc::new(SystemClock::default()),
+            remedy_words: |_| String::new(),
+        }
+    }
+}
+
+impl RuntimeBuilder {
+    /// Keeps compiled components in this folder, or nowhere. By default it is the user's cache folder.
+    pub fn cache(self, folder: Option<&Path>) -> Self {
+        Self {
+            cache: folder.map(Path::to_owned),
+            ..self
+        }
+    }
+
+    /// Sets who compiles components. By default a thread of this process does: for components of strangers, see
+    /// [`Compiler::Program`].
+    pub fn compiler(self, compiler: Compiler) -> Self {
+        Self { compiler, ..self }
+    }
+
+    /// Sets the clock. By default it is the machine's.
+    pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// Sets the words for remedies in the texts of [`Runtime::check`] and [`Runtime::status`]. By default these state the
+    /// faults only.
+    pub fn remedy_words(self, remedy_words: RemedyWords) -> Self {
+        Self { remedy_words, ..self }
+    }
+
+    /// Makes the runtime.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Sandbox`] when this machine can't run WebAssembly.
+    pub fn build(self) -> Result<Runtime, RuntimeError> {
+        let stack = Limits::default().stack;
+        Ok(Runtime {
+            cache: self.cache.as_deref().and_then(ComponentCache::open),
+            compiler: self.compiler,
+            clock: self.clock,
+            remedy_words: self.remedy_words,
             process: Process::this(),
             sandboxes: Mutex::new(HashMap::from([(stack, Sandbox::new(stack)?)])),
             loaded: Mutex::default(),
         })
     }
+}
 
-    /// The same with components compiled by another process, which can be stopped and kept within bounds: see
-    /// [`Compiler::Program`].
-    #[must_use]
-    pub fn compiling_with(self, compiler: Compiler) -> Self {
-        Self { compiler, ..self }
+/// A component's bytes with their digest.
+struct Component {
+    bytes: Arc<[u8]>,
+    digest: String,
+}
+
+impl Runtime {
+    /// A runtime with the defaults of [`RuntimeBuilder`].
+    ///
+    /// # Errors
+    /// As [`RuntimeBuilder::build`].
+    pub fn new() -> Result<Self, RuntimeError> {
+        Self::builder().build()
+    }
+
+    /// Sets up a runtime.
+    pub fn builder() -> RuntimeBuilder {
+        RuntimeBuilder::default()
     }
 
     /// Loads a component: a built-in by its name, or else the file at `path`. Each digest is loaded once.
     ///
     /// # Errors
-    /// It is not there, or can't be used: see [`Connector::load`].
+    /// [`RuntimeError::UnknownComponent`] and [`RuntimeError::ComponentFile`] when it is not there,
+    /// [`RuntimeError::Sandbox`] when it can't be used: see [`Connector::load`].
     pub async fn load(&self, name: &str, path: Option<&Path>) -> Result<Arc<Connector>, RuntimeError> {
         self.load_within(name, path, &Limits::default()).await
     }
@@ -81,22 +138,50 @@ impl Runtime {
         path: Option<&Path>,
         limits: &Limits,
     ) -> Result<Arc<Connector>, RuntimeError> {
-        let bytes = self.read(name, path, limits).await?;
-        self.load_bytes(name, bytes, limits).await
+        let component = self.read(name, path, limits).await?;
+        self.load_component(name, component, limits).await
     }
 
-    /// The bytes of a component, as far as it may be long and one more.
+    /// Loads a component from its bytes; `name` is for messages. Each digest is loaded once.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Sandbox`] when it can't be used: see [`Connector::load`].
+    pub async fn load_bytes(
+        &self,
+        name: &str,
+        bytes: impl Into<Arc<[u8]>>,
+    ) -> Result<Arc<Connector>, RuntimeError> {
+        self.check_process()?;
+        let bytes = bytes.into();
+        let component = hash(move || Ok(bytes)).await;
+        let component = component.map_err(|e| RuntimeError::Source(SourceError::Sandbox(Box::new(e))))?;
+        self.load_component(name, component, &Limits::default()).await
+    }
+
+    /// A component, as far as it may be long and one byte more.
     async fn read(
         &self,
         name: &str,
         path: Option<&Path>,
         limits: &Limits,
-    ) -> Result<Arc<[u8]>, RuntimeError> {
+    ) -> Result<Component, RuntimeError> {
         self.check_process()?;
+        let unreadable = |path: &Path, source| RuntimeError::ComponentFile {
+            path: path.to_owned(),
+            source,
+        };
         match path {
-            Some(path) => read_component(path.to_owned(), limits.component_size).await,
+            Some(path) => {
+                // A disk that does not answer must not keep a stop waiting.
+                let (file, max) = (path.to_owned(), limits.component_size);
+                let read = hash(move || Ok(read_beginning(&file, max)?.into())).await;
+                read.map_err(|e| unreadable(path, e))
+            }
             None => match sandbar_components::builtin(name) {
-                Some(bytes) => Ok(bytes.into()),
+                Some(bytes) => {
+                    let read = hash(move || Ok(bytes.into())).await;
+                    read.map_err(|e| unreadable(Path::new(name), e))
+                }
                 None => Err(RuntimeError::UnknownComponent {
                     name: name.to_owned(),
                     nearest: nearest(name, sandbar_components::builtin_names()),
@@ -106,16 +191,16 @@ impl Runtime {
         }
     }
 
-    async fn load_bytes(
+    async fn load_component(
         &self,
         name: &str,
-        bytes: Arc<[u8]>,
+        Component { bytes, digest }: Component,
         limits: &Limits,
     ) -> Result<Arc<Connector>, RuntimeError> {
         let sandbox = self.sandbox(limits.stack).await?;
         let cell = {
             let mut loaded = self.loaded.lock().await;
-            loaded.entry((digest(&bytes), limits.stack)).or_default().clone()
+            loaded.entry((digest, limits.stack)).or_default().clone()
         };
         let connector = cell.get_or_try_init(|| async {
             let connector =
@@ -140,40 +225,76 @@ impl Runtime {
     /// compiled nor asked anything.
     ///
     /// # Errors
-    /// As [`Runtime::load`]; [`RuntimeError::Config`] when the digest is another one.
+    /// As [`Runtime::load`]; [`RuntimeError::Config`] when the digest is another one than the file's.
     pub async fn load_for(&self, file: &PipelineFile) -> Result<Arc<Connector>, RuntimeError> {
         let config = &file.config().source;
         let path = file.component_path();
-        let bytes = self
+        let component = self
             .read(&config.component, path.as_deref(), &config.limits)
             .await?;
         // What is too long was not read to its end, and is refused by whoever loads it.
-        let whole = bytes.len() as u64 <= config.limits.component_size;
+        let whole = component.bytes.len() as u64 <= config.limits.component_size;
         if let Some(pin) = config.digest.as_ref().filter(|_| whole) {
-            let found = digest(&bytes);
-            if *pin != found {
+            let found = &component.digest;
+            if pin != found {
                 let message = format!("the component has the digest {found}");
                 let help = "compare where the component came from; write the new digest only if you trust it";
                 return Err(file.error_at("source.digest", &message, Some(help)).into());
             }
         }
-        self.load_bytes(&config.component, bytes, &config.limits).await
+        self.load_component(&config.component, component, &config.limits)
+            .await
     }
 
     /// Opens what a pipeline file describes. Nothing is read from the remote yet, and no table is created.
     ///
     /// # Errors
-    /// Whatever is wrong with the file, the component, its options or the checkpoint location.
+    /// [`RuntimeError::Config`] when the file or its options are wrong; the errors of [`load_for`](Self::load_for);
+    /// [`RuntimeError::Checkpoint`] when the checkpoint location can't be used; [`RuntimeError::Source`] when the component
+    /// refuses to be opened.
     pub async fn open(&self, file: &PipelineFile) -> Result<OpenPipeline, RuntimeError> {
+        let sink = {
+            let (file, clock) = (file.clone(), self.clock.clone());
+            move || table_of(&file, clock)
+        };
+        self.open_parts(file, sink).await
+    }
+
+    /// The same with another sink than the table of the file.
+    ///
+    /// # Errors
+    /// As [`Runtime::open`].
+    pub async fn open_with<F: SinkFactory>(
+        &self,
+        file: &PipelineFile,
+        sink: F,
+    ) -> Result<OpenPipeline<F>, RuntimeError> {
+        self.open_parts(file, || Ok(sink)).await
+    }
+
+    async fn open_parts<F: SinkFactory>(
+        &self,
+        file: &PipelineFile,
+        sink: impl FnOnce() -> Result<F, String> + Send + 'static,
+    ) -> Result<OpenPipeline<F>, RuntimeError> {
         self.check_process()?;
         let connector = self.load_for(file).await?;
-        let location = file.checkpoint_location();
-        if let Some(fault) = inside_of_table(&file.table_location(), &location) {
-            let help = "write a location of its own, such as \"lake/_checkpoints/my-pipeline\"";
-            return Err(file.error_at("checkpoint.location", fault, Some(help)).into());
-        }
-        let checkpoint = crate::location::checkpoint(&location, self.clock.clone())?;
-        OpenPipeline::open(file, connector, checkpoint, self.clock.clone()).await
+        // Locations are looked up in file systems.
+        let found = {
+            let (file, clock) = (file.clone(), self.clock.clone());
+            tokio::task::spawn_blocking(move || find_parts(&file, sink, clock))
+        };
+        let parts = found.await.map_err(|e| SourceError::Sandbox(Box::new(e)))??;
+        OpenPipeline::from_parts(file, connector, parts, self.clock.clone()).await
+    }
+
+    /// The text of an error: what failed, its causes, and the words for its remedies.
+    pub(crate) fn explain(&self, error: &RuntimeError) -> String {
+        format!("{}{}", with_causes(error), (self.remedy_words)(&error.remedies()))
+    }
+
+    pub(crate) fn remedy_words(&self) -> RemedyWords {
+        self.remedy_words
     }
 
     /// Before anything that may wait: in a fork nobody may be left to wait for.
@@ -186,18 +307,34 @@ impl Runtime {
     }
 }
 
-/// Reads a component's file, as far as it may be long and one byte more, which shows that it is too long. A disk that does
-/// not answer must not keep a stop waiting.
-async fn read_component(path: PathBuf, max: u64) -> Result<Arc<[u8]>, RuntimeError> {
-    let reading = {
-        let path = path.clone();
-        tokio::task::spawn_blocking(move || read_beginning(&path, max))
-    };
-    let read = reading.await.unwrap_or_else(|e| Err(std::io::Error::other(e)));
-    match read {
-        Ok(bytes) => Ok(bytes.into()),
-        Err(source) => Err(RuntimeError::ComponentFile { path, source }),
+/// Gets a component's bytes, and their digest, on a thread where nothing else waits.
+async fn hash(
+    bytes: impl FnOnce() -> std::io::Result<Arc<[u8]>> + Send + 'static,
+) -> std::io::Result<Component> {
+    let hashing = tokio::task::spawn_blocking(move || {
+        let bytes = bytes()?;
+        let digest = digest(&bytes);
+        Ok(Component { bytes, digest })
+    });
+    hashing.await.unwrap_or_else(|e| Err(std::io::Error::other(e)))
+}
+
+/// Finds the locations of a file. Blocks.
+fn find_parts<F>(
+    file: &PipelineFile,
+    sink: impl FnOnce() -> Result<F, String>,
+    clock: Arc<dyn Clock>,
+) -> Result<Parts<F>, RuntimeError> {
+    let location = file.checkpoint_location();
+    if let Some(fault) = inside_of_table(&file.table_location(), &location) {
+        let help = "write a location of its own, such as \"lake/_checkpoints/my-pipeline\"";
+        return Err(file.error_at("checkpoint.location", fault, Some(help)).into());
     }
+    Ok(Parts {
+        sink: sink(),
+        checkpoint: crate::location::checkpoint(&location, clock)?,
+        table: one_spelling(&file.table_location()),
+    })
 }
 
 /// Checks the options of a file against what the component wants. The component's schema decides how long that takes,

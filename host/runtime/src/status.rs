@@ -1,9 +1,9 @@
-use sandbar_delta::{CommitRecord, DeltaSink};
-use sandbar_pipeline::{BatchId, ComponentId, Offset, PipelineError, ReadLimit, Source};
+use sandbar_pipeline::{
+    BatchId, CommitRecord, ComponentId, Offset, PipelineError, ReadLimit, SinkFactory, Source, SourceError,
+};
 use serde::Serialize;
 
 use crate::config::PipelineFile;
-use crate::open::delta_options;
 use crate::{Runtime, RuntimeError};
 
 /// Where a pipeline stands.
@@ -40,7 +40,7 @@ pub struct PastBatch {
     pub batch: BatchId,
     /// The offset before its first row.
     pub start: Offset,
-    /// The offset behind its last row.
+    /// The offset after its last row.
     pub end: Offset,
     /// Its rows.
     pub rows: u64,
@@ -48,24 +48,28 @@ pub struct PastBatch {
     pub table_version: u64,
     /// Milliseconds since 1970.
     pub timestamp: Option<i64>,
-    /// Who read it.
+    /// The component that read it.
     pub component: ComponentId,
 }
 
 impl Runtime {
-    /// Tells where a pipeline stands, with its last `limit` micro-batches. Asks the source what is newest;
+    /// Returns where a pipeline stands, with its last `limit` micro-batches. Asks the source what is newest;
     /// that it does not answer is part of the status.
     ///
     /// # Errors
-    /// The table or the checkpoint location can't be read.
+    /// [`RuntimeError::Config`] when the table's location can't be one; [`RuntimeError::Sink`],
+    /// [`RuntimeError::Checkpoint`] and [`RuntimeError::Run`] when the table or the checkpoint location can't be read.
     pub async fn status(&self, file: &PipelineFile, limit: usize) -> Result<PipelineStatus, RuntimeError> {
         self.check_process()?;
-        let options = delta_options(file, self.clock())?;
-        let state = DeltaSink::inspect(&options, limit).await?;
+        let state = self
+            .table_of(file)
+            .await?
+            .state(&file.config().name, limit)
+            .await?;
         let mut status = PipelineStatus {
             pipeline: file.config().name.clone(),
             table: file.table_location(),
-            table_version: state.as_ref().map(|s| s.version),
+            table_version: state.as_ref().map(|state| state.revision),
             batch: 0,
             offset: None,
             latest: None,
@@ -83,12 +87,14 @@ impl Runtime {
                     None => self.logged_offset(file, last.batch, last.fingerprint).await?,
                 };
             }
-            status.rolled_back = state.rolled_back;
+            status.rolled_back = state
+                .rolled_back
+                .map(|rollback| format!("{rollback}{}", (self.remedy_words())(&rollback.remedies())));
             status.batches = state.commits.into_iter().map(past_batch).collect();
         }
         match self.ask_source(file, &mut status).await {
             Ok(latest) => status.latest = latest,
-            Err(e) => status.latest_error = Some(e.to_string()),
+            Err(e) => status.latest_error = Some(self.explain(&e)),
         }
         if let (Some(offset), Some(latest)) = (&status.offset, &status.latest) {
             status.lag = offset.lag(latest);
@@ -102,7 +108,13 @@ impl Runtime {
         batch: BatchId,
         fingerprint: Option<u64>,
     ) -> Result<Option<Offset>, RuntimeError> {
-        let checkpoint = crate::location::checkpoint(&file.checkpoint_location(), self.clock())?;
+        let checkpoint = {
+            let (location, clock) = (file.checkpoint_location(), self.clock());
+            tokio::task::spawn_blocking(move || crate::location::checkpoint(&location, clock))
+        };
+        let checkpoint = checkpoint
+            .await
+            .map_err(|e| SourceError::Sandbox(Box::new(e)))??;
         match checkpoint.location.load_end(batch, fingerprint).await {
             Ok(entry) => Ok(Some(entry.end)),
             Err(PipelineError::OffsetUnknown { .. }) => Ok(None),
@@ -120,7 +132,7 @@ impl Runtime {
     ) -> Result<Option<Offset>, RuntimeError> {
         let open = self.open(file).await?;
         status.component = Some(open.connector().id().clone());
-        let location = &open.checkpoint.location;
+        let location = &open.parts.checkpoint.location;
         location.admit(&open.owner(), status.batch > 0).await?;
         let start = match &status.offset {
             Some(offset) => offset.clone(),
@@ -140,7 +152,7 @@ fn past_batch(record: CommitRecord) -> PastBatch {
         start: batch.start,
         end: batch.end,
         rows: batch.rows,
-        table_version: record.version,
+        table_version: record.revision,
         timestamp: record.timestamp,
         component: batch.component,
     }

@@ -8,9 +8,9 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use object_store::client::{HttpClient, HttpErrorKind, HttpRequest, HttpRequestBody, HttpResponse};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use sandbar_pipeline::Clock;
+use sandbar_pipeline::{Clock, with_causes};
 
-use super::error::{VolumeError, with_causes};
+use super::error::VolumeError;
 use super::settings::Workspace;
 use super::{reply, retry};
 
@@ -87,7 +87,7 @@ impl Client {
     /// Asks, as often as it takes, and tells what an earlier try may have done.
     pub(super) async fn send(&self, request: &Request<'_>) -> Sent {
         let mut maybe_done_before = false;
-        let mut attempt = 1;
+        let mut backoff = retry::backoff();
         loop {
             let failed = match self.try_once(request).await {
                 Ok((outcome, error_code)) => {
@@ -100,6 +100,7 @@ impl Client {
                 Err(failed) => failed,
             };
             maybe_done_before |= failed.maybe_done;
+            let attempt = backoff.failures() + 1;
             if attempt == retry::ATTEMPTS {
                 return Sent {
                     outcome: Err(VolumeError::Unreachable {
@@ -112,10 +113,9 @@ impl Client {
                     error_code: None,
                 };
             }
-            let pause = retry::pause(attempt, failed.asked_pause);
+            let pause = retry::pause(&mut backoff, failed.asked_pause);
             tracing::debug!(%request, attempt, ?pause, reason = %failed.reason, "the Files API did not answer");
             self.clock.sleep(pause).await;
-            attempt += 1;
         }
     }
 

@@ -1,5 +1,3 @@
-use std::error::Error;
-
 use http::StatusCode;
 
 const STORE: &str = "Databricks volume";
@@ -77,20 +75,6 @@ pub(super) fn not_implemented(operation: &str) -> object_store::Error {
         operation: operation.to_owned(),
         implementer: STORE.to_owned(),
     }
-}
-
-/// An error with its causes, each said once.
-pub(super) fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let further = error.to_string();
-        if !text.contains(&further) {
-            text = format!("{text}: {further}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 fn generic(error: VolumeError) -> object_store::Error {

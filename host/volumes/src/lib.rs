@@ -65,7 +65,7 @@ impl VolumeStore {
         let options = ClientOptions::new().with_allow_http(plain);
         let http = ReqwestConnector::default()
             .connect(&options)
-            .map_err(|e| error::with_causes(&e))?;
+            .map_err(|e| sandbar_pipeline::with_causes(&e))?;
         Ok(Self {
             client: Arc::new(Client::new(http, workspace, clock)?),
             root: root.into(),

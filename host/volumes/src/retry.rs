@@ -1,6 +1,7 @@
 use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
+use sandbar_pipeline::Backoff;
 
 /// Tries of one request, the first one included.
 pub(super) const ATTEMPTS: u32 = 5;
@@ -15,10 +16,14 @@ pub(super) fn is_transient(status: StatusCode) -> bool {
         || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
 }
 
-/// The pause after the `attempt`th try, counted from 1. A server may ask for a longer one, up to a minute.
-pub(super) fn pause(attempt: u32, asked: Option<Duration>) -> Duration {
-    let own = BASE.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1)));
-    own.max(asked.unwrap_or_default()).min(LONGEST)
+/// The pauses between the tries of one request.
+pub(super) fn backoff() -> Backoff {
+    Backoff::new(BASE, LONGEST)
+}
+
+/// The pause after one more failure. A server may ask for a longer one, up to a minute.
+pub(super) fn pause(backoff: &mut Backoff, asked: Option<Duration>) -> Duration {
+    backoff.next_pause().max(asked.unwrap_or_default()).min(LONGEST)
 }
 
 /// The value of `Retry-After`: seconds, or a date.
@@ -36,13 +41,13 @@ mod tests {
 
     #[test]
     fn pauses_double_and_a_server_may_ask_for_a_minute_at_most() {
-        let millis = |attempt| pause(attempt, None).as_millis();
-        assert_eq!([1, 2, 3, 4].map(millis), [200, 400, 800, 1600]);
+        let mut own = backoff();
+        let millis: Vec<_> = (0..4).map(|_| pause(&mut own, None).as_millis()).collect();
+        assert_eq!(millis, [200, 400, 800, 1600]);
         let asked = |seconds| Some(Duration::from_secs(seconds));
-        assert_eq!(pause(1, asked(7)).as_secs(), 7);
-        assert_eq!(pause(3, asked(0)).as_millis(), 800, "none hurries us");
-        assert_eq!(pause(1, asked(u64::MAX)), LONGEST);
-        assert_eq!(pause(u32::MAX, None), LONGEST);
+        assert_eq!(pause(&mut backoff(), asked(7)).as_secs(), 7);
+        assert_eq!(pause(&mut own, asked(0)).as_millis(), 3200, "none hurries us");
+        assert_eq!(pause(&mut backoff(), asked(u64::MAX)), LONGEST);
     }
 
     #[test]

@@ -152,7 +152,7 @@ async fn go_on(world: &World, act: Act, refused: bool, told: &str) {
         outcome => outcome,
     };
     let summary = summary.unwrap_or_else(|e| panic!("{told}, refused {refused}: {e}"));
-    assert_eq!(summary.offset, offset(world.setup.rows), "{told}");
+    assert_eq!(summary.offset, Some(offset(world.setup.rows)), "{told}");
     let ids = world.lake.replay(told).await;
     if act == Act::TurnedBack {
         let all: Vec<_> = (1..=world.setup.rows as i64).collect();

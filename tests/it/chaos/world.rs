@@ -10,8 +10,8 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use sandbar_delta::{DeltaOptions, DeltaSink, OffsetStorage};
 use sandbar_harness::store::{FaultyStore, Process};
 use sandbar_pipeline::{
-    BatchReport, CheckpointLocation, Clock, Offset, Pipeline, PipelineError, PipelineObserver,
-    PipelineOptions, ReadLimit, RetryPolicy, RunSummary, Stopper, Trigger,
+    BatchReport, CheckpointLocation, Clock, Pipeline, PipelineError, PipelineOptions, ReadLimit, RetryPolicy,
+    RunSummary,
 };
 use url::Url;
 
@@ -87,7 +87,7 @@ impl World {
     ) -> Result<RunSummary, PipelineError> {
         let mut pipeline = self.pipeline(process, version).await?;
         let outcome = pipeline.run().await;
-        pipeline.into_sink().close().await;
+        pipeline.close().await;
         outcome
     }
 
@@ -133,32 +133,15 @@ impl World {
             sequential: self.setup.sequential,
             component: component(version),
         };
-        // The end of the stopper is no stop.
-        let (_, stop) = Stopper::new();
-        let options = PipelineOptions {
-            name: "numbers".into(),
-            table: "memory:///t".into(),
-            trigger: Trigger::AvailableNow,
-            limit: ReadLimit {
-                max_rows: Some(5),
-                max_bytes: None,
-            },
-            parallelism: 1,
-            retry: RetryPolicy {
-                attempts: 3,
-                base: Duration::from_millis(1),
-                max: Duration::from_secs(1),
-            },
+        let limit = ReadLimit {
+            max_rows: Some(5),
+            max_bytes: None,
         };
-        Ok(Pipeline::new(
-            Arc::new(source),
-            sink,
-            checkpoint,
-            clock,
-            Arc::new(Unheard),
-            stop,
-            options,
-        ))
+        let retry = RetryPolicy::new(3).with_pauses(Duration::from_millis(1), Duration::from_secs(1));
+        let options = PipelineOptions::new("numbers", "memory:///t")
+            .with_limit(limit)
+            .with_retry(retry);
+        Ok(Pipeline::new(Arc::new(source), sink, checkpoint, clock, options))
     }
 
     /// The micro-batches in the table, after every check that [`Lake::batches`] makes.
@@ -172,7 +155,7 @@ impl World {
         let rows = self.rows.load(Ordering::SeqCst);
         let batches = self.batches().await;
         assert_eq!(batches.last().map_or(0, |last| last.end), rows);
-        assert_eq!(summary.offset, offset(rows));
+        assert_eq!(summary.offset, Some(offset(rows)));
         batches
     }
 
@@ -258,13 +241,4 @@ impl Clock for SwiftClock {
         self.0.fetch_add(micros, Ordering::SeqCst);
         Box::pin(tokio::task::yield_now())
     }
-}
-
-/// A progress sink that says nothing.
-struct Unheard;
-
-impl PipelineObserver for Unheard {
-    fn committed(&self, _: &BatchReport) {}
-
-    fn started(&self, _: u64, _: &Offset) {}
 }

@@ -11,7 +11,9 @@ use sandbar_harness::ScriptedApi;
 use sandbar_hostile::{Call, Mode};
 use sandbar_pipeline::{Batches, CheckpointLocation, Partition, ReadLimit, Source, SourceError, Stopper};
 use sandbar_policy::Limits;
-use sandbar_runtime::{NoopObserver, Offset, OpenPipeline, PipelineFile, RunMode, Runtime, RuntimeError};
+use sandbar_runtime::{
+    NoopObserver, Offset, OpenPipeline, PipelineFile, Runtime, RuntimeError, Trigger, with_causes,
+};
 use sandbar_sandbox::{
     Compiler, Connector, OpenOptions, Sandbox, SandboxBatches, SandboxError, SandboxSource,
 };
@@ -127,7 +129,7 @@ async fn make() -> Made {
     std::fs::write(work.path("hostile.wasm"), HOSTILE).unwrap();
     work.add(&hostile(&api, Mode::Healthy, Call::Open));
     // Compiled here, by threads that a fork does not have.
-    let host = Runtime::with_cache(None).unwrap();
+    let host = Runtime::builder().cache(None).build().unwrap();
     let file = PipelineFile::load(&work.path("comments.toml")).unwrap();
     let open = host.open(&file).await.unwrap();
     let path = work.path("hostile.wasm");
@@ -187,7 +189,7 @@ async fn all_refused(made: &mut Made) -> usize {
         host.table_rows(file, 3).await.map(drop),
         host.status(file, 3).await.map(drop),
         made.open
-            .run(RunMode::Once, NoopObserver::shared(), stop)
+            .run(Trigger::Once, NoopObserver::shared(), stop)
             .await
             .map(drop),
         made.open.reset(offset()).await.map(drop),
@@ -252,19 +254,19 @@ fn assert_forked(error: &SandboxError) {
 
 /// It compiles, reads, and stops who computes for too long.
 async fn a_new_runtime_works(api: &ScriptedApi, work: &Workspace) {
-    let host = Runtime::with_cache(None).unwrap();
+    let host = Runtime::builder().cache(None).build().unwrap();
     let run = |name: &'static str, mode| {
         work.add(&hostile(api, mode, Call::Next).named(name));
         let (host, file) = (&host, PipelineFile::load(&work.path(&format!("{name}.toml"))));
         async move {
             let open = host.open(&file.unwrap()).await?;
             let (_stopper, stop) = Stopper::new();
-            open.run(RunMode::AvailableNow, NoopObserver::shared(), stop)
+            open.run(Trigger::AvailableNow, NoopObserver::shared(), stop)
                 .await
         }
     };
     assert_eq!(run("reads", Mode::Healthy).await.unwrap().rows, 3);
-    let error = run("spins", Mode::Spin).await.unwrap_err().to_string();
+    let error = with_causes(&run("spins", Mode::Spin).await.unwrap_err());
     assert!(error.contains("raise `cpu` under [source.limits]"), "{error}");
 }
 

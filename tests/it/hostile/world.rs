@@ -7,8 +7,8 @@ use std::sync::{Arc, OnceLock};
 use sandbar_components::HOSTILE;
 use sandbar_harness::ScriptedApi;
 use sandbar_hostile::{Call, Described, MARK, Mode, ROOM};
-use sandbar_pipeline::{PipelineError, SourceError, Stopper};
-use sandbar_runtime::{Compiler, NoopObserver, PipelineFile, RunMode, RunSummary, Runtime, RuntimeError};
+use sandbar_pipeline::{PipelineError, SourceError, Stopper, with_causes};
+use sandbar_runtime::{Compiler, NoopObserver, PipelineFile, RunSummary, Runtime, RuntimeError, Trigger};
 use sandbar_sandbox::SandboxError;
 use serde::Serialize;
 
@@ -80,7 +80,13 @@ impl World {
             .build();
         Self {
             runtime: runtime.unwrap(),
-            host: Arc::new(Runtime::with_cache(cache).unwrap().compiling_with(compiler)),
+            host: Arc::new(
+                Runtime::builder()
+                    .cache(cache)
+                    .compiler(compiler)
+                    .build()
+                    .unwrap(),
+            ),
             api: ScriptedApi::start(ROWS as u64),
             work,
         }
@@ -148,7 +154,7 @@ impl World {
             let file = PipelineFile::load(&path)?;
             let open = host.open(&file).await?;
             let (_stopper, stop) = Stopper::new();
-            open.run(RunMode::AvailableNow, NoopObserver::shared(), stop)
+            open.run(Trigger::AvailableNow, NoopObserver::shared(), stop)
                 .await
         })
     }
@@ -221,7 +227,7 @@ fn judge(name: &str, outcome: &Result<RunSummary, RuntimeError>, end: &End) -> S
         _ => false,
     };
     assert!(fits, "{name}: it was to end as {end:?}: {error:?}");
-    let said = error.to_string();
+    let said = with_causes(error);
     if sandbox.is_some() {
         let named = said.contains("component hostile") || said.contains(".wasm (sha256:");
         assert!(

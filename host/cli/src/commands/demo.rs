@@ -2,11 +2,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use sandbar_runtime::{Offset, PipelineFile, RunMode, RunSummary, Runtime};
+use sandbar_runtime::{Offset, PipelineFile, RunSummary, Runtime, Trigger};
 
 use crate::CliError;
 use crate::args::{DemoArguments, ProgressFormat};
-use crate::commands::load;
+use crate::commands::{load, next_start};
 use crate::demo_api::{DemoApi, DemoApiOptions};
 use crate::output::{count, plural, print};
 use crate::progress::ProgressOutput;
@@ -87,8 +87,8 @@ async fn run(runtime: &Runtime, file: &PipelineFile) -> Result<RunSummary, CliEr
     })?;
     let progress = ProgressOutput::new(ProgressFormat::Auto);
     let pipeline = Arc::new(runtime.open(file).await?);
-    let sink = progress.sink(&file.config().name);
-    Ok(pipeline.run(RunMode::AvailableNow, sink, stop).await?)
+    let observer = progress.observer(&file.config().name);
+    Ok(pipeline.run(Trigger::AvailableNow, observer, stop).await?)
 }
 
 /// Where an earlier demo in this folder served its API. A pipeline does not go on with another one.
@@ -104,14 +104,14 @@ fn earlier_port(folder: &Path) -> Option<u16> {
 
 fn brought(summary: &RunSummary) -> String {
     if summary.batches == 0 {
-        return format!("nothing new, next at {}", summary.offset.shown());
+        return format!("nothing new, {}", next_start(summary));
     }
-    let version = summary.table_version.map_or_else(String::new, |v| v.to_string());
+    let version = summary.revision.map_or_else(String::new, |v| v.to_string());
     format!(
-        "{} in {}; table version {version}, next at {}",
+        "{} in {}; table version {version}, {}",
         plural(summary.rows, "row", "rows"),
         plural(summary.batches, "batch", "batches"),
-        summary.offset.shown()
+        next_start(summary)
     )
 }
 

@@ -11,11 +11,12 @@ pub(crate) mod status;
 
 use std::path::Path;
 
-use sandbar_runtime::{Compiler, PipelineFile, Runtime, RuntimeError};
+use sandbar_runtime::{Compiler, PipelineFile, RunSummary, Runtime, RuntimeError};
 
 use crate::CliError;
 use crate::args::COMPILE_COMPONENT;
 use crate::output::{plain, say};
+use crate::remedy;
 
 /// The runtime of this process. Components are compiled by another process of this program.
 pub(crate) fn runtime() -> Result<Runtime, CliError> {
@@ -28,7 +29,10 @@ pub(crate) fn runtime() -> Result<Runtime, CliError> {
         })?,
     };
     let arguments = vec![COMPILE_COMPONENT.into()];
-    Ok(Runtime::new()?.compiling_with(Compiler::Program { path, arguments }))
+    Ok(Runtime::builder()
+        .compiler(Compiler::Program { path, arguments })
+        .remedy_words(remedy::words)
+        .build()?)
 }
 
 /// Reads a pipeline file.
@@ -36,11 +40,19 @@ pub(crate) fn load(path: &Path) -> Result<PipelineFile, CliError> {
     Ok(PipelineFile::load(path).map_err(RuntimeError::from)?)
 }
 
+/// Where the run after this one starts.
+pub(crate) fn next_start(summary: &RunSummary) -> String {
+    match &summary.offset {
+        Some(offset) => format!("next at {}", offset.shown()),
+        None => "before its position was known".to_owned(),
+    }
+}
+
 /// Says on stderr what went wrong. A wrong pipeline file is shown with its lines.
 pub(crate) fn show_error(error: CliError) {
     match error {
         CliError::Reported | CliError::ReportedMistake => {}
         CliError::Runtime(RuntimeError::Config(e)) => say(&format!("{:?}", e.into_report())),
-        other => say(&format!("error: {}", plain(&other.to_string()))),
+        other => say(&format!("error: {}", plain(&remedy::explain(&other)))),
     }
 }

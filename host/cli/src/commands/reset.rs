@@ -22,7 +22,7 @@ pub(crate) async fn execute(arguments: ResetArguments) -> Result<(), CliError> {
         "{name}: batch {} has no rows and ends at {}, table version {}",
         report.batch,
         report.end.shown(),
-        report.table_version
+        report.revision
     ));
     Ok(())
 }

@@ -5,23 +5,25 @@ use std::sync::Arc;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use sandbar_runtime::{
-    PipelineFile, PipelineObserver, RunMode, RunSummary, Runtime, RuntimeError, StopSignal,
+    PipelineFile, PipelineObserver, RunSummary, Runtime, RuntimeError, StopSignal, Trigger,
 };
 
 use crate::CliError;
 use crate::args::{ProgressFormat, RunArguments};
-use crate::commands::{load, show_error};
+use crate::commands::{load, next_start, show_error};
 use crate::output::{plain, plural, say};
 use crate::progress::ProgressOutput;
+use crate::remedy;
 use crate::signals::stop_on_signals;
 
 /// Opens and runs all pipelines side by side. One that fails, or can't even be opened, does not disturb the others,
 /// but the exit status.
 pub(crate) async fn execute(arguments: RunArguments) -> Result<(), CliError> {
-    let mode = match (arguments.available_now, arguments.once) {
-        (true, _) => RunMode::AvailableNow,
-        (_, true) => RunMode::Once,
-        _ => RunMode::Continuous,
+    // Without one it is the interval of each file.
+    let trigger = match (arguments.available_now, arguments.once) {
+        (true, _) => Some(Trigger::AvailableNow),
+        (_, true) => Some(Trigger::Once),
+        _ => None,
     };
     let stop = stop_on_signals().map_err(|source| CliError::Io {
         context: "signals can't be watched".into(),
@@ -41,11 +43,17 @@ pub(crate) async fn execute(arguments: RunArguments) -> Result<(), CliError> {
             source: e.into(),
         })??,
     };
-    let output = ProgressOutput::new(arguments.progress);
+    let output = Arc::new(ProgressOutput::new(arguments.progress));
     let start = |file: PipelineFile| {
         let name = file.config().name.clone();
-        let progress = output.sink(&name);
-        let task = tokio::spawn(open_and_run(runtime.clone(), file, mode, progress, stop.clone()));
+        let progress = output.observer(&name);
+        let task = tokio::spawn(open_and_run(
+            runtime.clone(),
+            file,
+            trigger,
+            progress,
+            stop.clone(),
+        ));
         async move { (name, task.await) }
     };
     let mut running: FuturesUnordered<_> = files.into_iter().map(start).collect();
@@ -65,6 +73,7 @@ pub(crate) async fn execute(arguments: RunArguments) -> Result<(), CliError> {
             }
         }
     }
+    let _ = tokio::task::spawn_blocking(move || output.finish()).await;
     match (failed, misconfigured) {
         (true, _) => Err(CliError::Reported),
         (false, true) => Err(CliError::ReportedMistake),
@@ -101,7 +110,7 @@ fn load_all(paths: &[PathBuf]) -> Result<Vec<PipelineFile>, CliError> {
 async fn open_and_run(
     runtime: Arc<Runtime>,
     file: PipelineFile,
-    mode: RunMode,
+    trigger: Option<Trigger>,
     progress: Arc<dyn PipelineObserver>,
     stop: StopSignal,
 ) -> Result<Option<RunSummary>, RuntimeError> {
@@ -111,14 +120,18 @@ async fn open_and_run(
         () = stop.stopped() => return Ok(None),
         opened = runtime.open(&file) => opened?,
     };
-    pipeline.run(mode, progress, stop).await.map(Some)
+    let trigger = trigger.unwrap_or_else(|| pipeline.interval_trigger());
+    pipeline.run(trigger, progress, stop).await.map(Some)
 }
 
 /// Says why a pipeline failed. What is wrong with its file is shown there, and a failed run names it already.
 fn show_failure(name: &str, error: RuntimeError) {
     match error {
         RuntimeError::Config(_) | RuntimeError::Run { .. } => show_error(error.into()),
-        other => say(&format!("error: pipeline {name}: {}", plain(&other.to_string()))),
+        other => say(&format!(
+            "error: pipeline {name}: {}",
+            plain(&remedy::explain_runtime(&other))
+        )),
     }
 }
 
@@ -137,12 +150,12 @@ fn show_summary(name: &str, summary: Option<&RunSummary>, format: ProgressFormat
         (false, 0) => "nothing new: ",
         _ => "",
     };
-    let version = summary.table_version.map(|v| format!(", table version {v}"));
+    let version = summary.revision.map(|v| format!(", table version {v}"));
     say(&format!(
-        "{name}: {state}{} in {}, next at {}{}",
+        "{name}: {state}{} in {}, {}{}",
         plural(summary.rows, "row", "rows"),
         plural(summary.batches, "batch", "batches"),
-        summary.offset.shown(),
+        next_start(summary),
         version.unwrap_or_default()
     ));
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use sandbar_pipeline::{Sink, SinkError, Stage};
+use sandbar_pipeline::{Sink, SinkError, Stage, with_causes};
 use serde_json::json;
 
 use super::support::*;
@@ -171,7 +171,7 @@ async fn an_older_copy_that_went_on_is_told_by_its_last_batch() {
     lake.write_log(2, &foreign_commit());
     lake.write_log(3, &foreign_commit());
     let outcome = sink.commit(Some(staged), &batch(4)).await;
-    assert_changed(outcome, &lake, "it goes on behind batch 2");
+    assert_changed(outcome, &lake, "a new start goes on after batch 2");
     assert_eq!(lake.ids().await, (0..20).collect::<Vec<_>>());
 }
 
@@ -191,7 +191,7 @@ async fn a_log_that_lost_its_beginning_is_no_table() {
     std::fs::remove_file(lake.path().join("_delta_log/00000000000000000000.json")).unwrap();
     std::fs::remove_file(lake.path().join("_delta_log/00000000000000000001.json")).unwrap();
     let error = DeltaSink::open(lake.options(), &comments()).await.err().unwrap();
-    let message = error.to_string();
+    let message = with_causes(&error);
     assert!(message.contains("its log begins with version 2"), "{message}");
     // The sink that is at work notices it just after its next commit, and takes that back.
     let outcome = append(&mut sink, 5).await;

@@ -1,4 +1,4 @@
-use sandbar_pipeline::{Committed, Sink, SinkError};
+use sandbar_pipeline::{Committed, Sink, SinkError, with_causes};
 
 use super::store::{Fault, TestStore};
 use super::support::*;
@@ -62,13 +62,13 @@ async fn a_start_finds_the_last_batch_and_its_end() {
     assert_eq!(lake.ids().await.len(), 30);
 
     let state = DeltaSink::inspect(&lake.options(), 2).await.unwrap().unwrap();
-    assert_eq!(state.version, 2);
+    assert_eq!(state.revision, 2);
     assert_eq!(state.last.unwrap().batch, 3);
     assert_eq!(
         state
             .commits
             .iter()
-            .map(|c| (c.version, c.batch.batch))
+            .map(|c| (c.revision, c.batch.batch))
             .collect::<Vec<_>>(),
         [(2, 3), (1, 2)]
     );
@@ -196,10 +196,7 @@ async fn a_commit_of_somebody_else_in_between_is_no_obstacle() {
     append(&mut sink, 1).await.unwrap();
     let (staged, _) = stage(&mut sink, ten_rows(10)).await;
     lake.write_log(1, &foreign_commit());
-    assert_eq!(
-        sink.commit(Some(staged), &batch(2)).await.unwrap().table_version,
-        2
-    );
+    assert_eq!(sink.commit(Some(staged), &batch(2)).await.unwrap().revision, 2);
     assert_eq!(sink.last_committed().await.unwrap().unwrap().batch, 2);
     assert_eq!(lake.ids().await.len(), 20);
 }
@@ -236,7 +233,10 @@ async fn a_failed_commit_leaves_nothing_and_can_be_tried_again() {
         store.fail_next(Fault::Lost);
         let error = append(&mut sink, first).await.unwrap_err();
         assert!(matches!(error, SinkError::Store { .. }), "{error}");
-        assert!(error.to_string().contains("the store is unavailable"), "{error}");
+        assert!(
+            with_causes(&error).contains("the store is unavailable"),
+            "{error:?}"
+        );
         assert_eq!(lake.ids().await.len(), 10 * (first as usize - 1));
         assert_eq!(
             sink.last_committed().await.unwrap().map_or(0, |last| last.batch),
@@ -301,7 +301,7 @@ async fn a_commit_given_up_that_lands_later_is_not_taken_for_another_runner() {
             .await
             .unwrap()
             .unwrap()
-            .version,
+            .revision,
         0
     );
     let (staged, _) = {
@@ -327,11 +327,11 @@ async fn a_batch_without_rows_moves_the_offset() {
     let mut sink = lake.open().await;
     let mut first = batch(1);
     first.rows = 0;
-    assert_eq!(sink.commit(None, &first).await.unwrap().table_version, 0);
+    assert_eq!(sink.commit(None, &first).await.unwrap().revision, 0);
     append(&mut sink, 2).await.unwrap();
     let mut third = batch(3);
     third.end = offset(99);
-    assert_eq!(sink.commit(None, &third).await.unwrap().table_version, 2);
+    assert_eq!(sink.commit(None, &third).await.unwrap().revision, 2);
     assert_eq!(
         lake.open().await.last_committed().await.unwrap().unwrap().end,
         Some(offset(99))
@@ -351,7 +351,7 @@ async fn a_number_may_be_left_out_but_two_runners_after_one_batch_never_both_get
     }
     let (staged, _) = stage(&mut first, ten_rows(10)).await;
     let receipt = first.commit(Some(staged), &batch(3)).await.unwrap();
-    assert_eq!(receipt.table_version, 1);
+    assert_eq!(receipt.revision, 1);
     let (staged, _) = stage(&mut second, ten_rows(10)).await;
     let error = second.commit(Some(staged), &batch(4)).await.unwrap_err();
     assert!(matches!(error, SinkError::Superseded { .. }), "{error}");

@@ -209,15 +209,15 @@ async fn a_legacy_table_is_refused_for_what_it_has_or_for_its_version() {
 async fn checking_writes_nothing() {
     let lake = Lake::new();
     let found = DeltaSink::check(lake.options(), &comments()).await.unwrap();
-    assert_eq!((found.version, found.carries_offset), (None, true));
+    assert_eq!((found.revision, found.carries_offset), (None, true));
     assert_eq!(DeltaSink::inspect(&lake.options(), 5).await.unwrap(), None);
     assert!(!lake.url().to_file_path().unwrap().exists());
 
     lake.write_log(0, &foreign_table(&[], json!({})));
     let found = DeltaSink::check(lake.options(), &comments()).await.unwrap();
-    assert_eq!((found.version, found.carries_offset), (Some(0), false));
+    assert_eq!((found.revision, found.carries_offset), (Some(0), false));
     let state = DeltaSink::inspect(&lake.options(), 5).await.unwrap().unwrap();
-    assert_eq!((state.version, state.last, state.commits.len()), (0, None, 0));
+    assert_eq!((state.revision, state.last, state.commits.len()), (0, None, 0));
     assert_eq!(lake.log_files().len(), 1);
 
     let bad_name = Schema::new(vec![Field::new("a b;c", DataType::Int32, true)]);
@@ -329,10 +329,7 @@ async fn a_schema_change_in_between_is_seen() {
         )
         .into();
     lake.write_log(2, &[metadata.clone()]);
-    assert_eq!(
-        sink.commit(Some(staged), &batch(2)).await.unwrap().table_version,
-        3
-    );
+    assert_eq!(sink.commit(Some(staged), &batch(2)).await.unwrap().revision, 3);
 
     // A column that changed its type: they don't.
     let (staged, _) = stage(&mut sink, ten_rows(20)).await;

@@ -209,5 +209,5 @@ pub async fn append(sink: &mut DeltaSink, number: u64) -> Result<u64, SinkError>
     let first = (number as i32 - 1) * 10;
     let (staged, _) = stage(sink, ten_rows(first)).await;
     let receipt = sink.commit(Some(staged), &batch(number)).await?;
-    Ok(receipt.table_version)
+    Ok(receipt.revision)
 }

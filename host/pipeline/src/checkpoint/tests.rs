@@ -1,4 +1,5 @@
 use super::*;
+use crate::Remedy;
 
 fn entry(batch: BatchId) -> OffsetEntry {
     OffsetEntry {
@@ -102,8 +103,11 @@ async fn a_torn_entry_is_named() {
     let location = CheckpointLocation::local(folder.path()).unwrap();
     location.claim_entry(&entry(3)).await.unwrap();
     std::fs::write(folder.path().join("offsets/3"), r#"{"batch":3,"sta"#).unwrap();
-    let message = location.load_entry(3).await.unwrap_err().to_string();
+    let error = location.load_entry(3).await.unwrap_err();
     let entry = folder.path().join("offsets/3").display().to_string();
-    assert!(message.contains(&entry), "{message}");
-    assert!(message.contains("reset --to-offset"), "{message}");
+    assert!(error.to_string().contains(&entry), "{error}");
+    assert_eq!(
+        error.remedies(),
+        [Remedy::RestoreFile, Remedy::RemoveFileAndReset]
+    );
 }

@@ -20,7 +20,7 @@ pub(crate) use files::Files;
 pub(crate) use process::{At, Effect, Fault, Point, Process, Status};
 pub(crate) use script::{Gate, Step, settle};
 pub(crate) use sink::{FakeSink, Landed, SinkCall, Table, store_error, superseded, unknown};
-pub(crate) use source::{Call, FakeSource, Remote, component, part, position, rows};
+pub(crate) use source::{Call, FakeSource, Remote, component, part, position, rows, schema};
 
 use script::{Shared, lock, shared};
 
@@ -70,6 +70,7 @@ impl World {
                     attempts: 3,
                     base: Duration::from_millis(100),
                     max: Duration::from_secs(10),
+                    jitter: None,
                 },
             },
             sequential: false,
@@ -137,15 +138,7 @@ impl World {
         };
         let stopper = self.stopper.clone();
         self.process.on_stop(move || stopper.stop());
-        let source = FakeSource {
-            remote: self.remote.clone(),
-            journal: self.journal.clone(),
-            process: self.process.clone(),
-            checkpoint: checkpoint.clone(),
-            sequential: self.sequential,
-            component: self.component.clone(),
-            key: self.key.clone(),
-        };
+        let source = self.source(&checkpoint);
         let sink = FakeSink {
             table: self.table.clone(),
             journal: self.journal.clone(),
@@ -158,10 +151,24 @@ impl World {
             sink,
             checkpoint,
             self.clock.clone(),
-            self.progress.clone(),
-            self.stop.clone(),
             self.options.clone(),
         )
+        .with_observer(self.progress.clone())
+        .with_stop(self.stop.clone())
+    }
+
+    /// A source of this world's component.
+    pub(crate) fn source(&self, checkpoint: &CheckpointLocation) -> FakeSource {
+        FakeSource {
+            remote: self.remote.clone(),
+            journal: self.journal.clone(),
+            process: self.process.clone(),
+            checkpoint: checkpoint.clone(),
+            sequential: self.sequential,
+            component: self.component.clone(),
+            key: self.key.clone(),
+            schema: schema(),
+        }
     }
 
     /// One process: it knows nothing of those before.

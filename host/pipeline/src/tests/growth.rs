@@ -26,8 +26,8 @@ async fn a_first_run_brings_everything() {
         assert_eq!(world.batches(), [(1, 0, 10), (2, 10, 20), (3, 20, 25)]);
         world.assert_exactly_once(25);
         assert_eq!((summary.batches, summary.rows, summary.last_batch), (3, 25, 3));
-        assert_eq!(summary.table_version, Some(2));
-        assert_eq!(summary.offset, world.offset(25));
+        assert_eq!(summary.revision, Some(2));
+        assert_eq!(summary.offset, Some(world.offset(25)));
         assert!(!summary.stopped);
     }
 }
@@ -54,8 +54,8 @@ async fn a_run_that_finds_nothing_new_makes_no_stage_and_no_commit() {
         assert_eq!((world.count("Stage"), world.count("Commit")), (stages, commits));
         assert_eq!((next.count("Stage"), next.count("Commit")), (0, 0));
         assert_eq!((summary.batches, summary.rows, summary.last_batch), (0, 0, 2));
-        assert_eq!(summary.table_version, None);
-        assert_eq!(summary.offset, world.offset(20));
+        assert_eq!(summary.revision, None);
+        assert_eq!(summary.offset, Some(world.offset(20)));
         let offset = world.offset(20);
         assert_eq!(
             next.progress.events(),
@@ -78,7 +78,7 @@ async fn an_empty_remote_leaves_no_trace() {
     for world in World::every(0) {
         let summary = world.run().await.unwrap();
         assert_eq!((summary.batches, summary.last_batch), (0, 0));
-        assert_eq!(summary.offset, world.offset(0));
+        assert_eq!(summary.offset, Some(world.offset(0)));
         assert_eq!(world.batches(), []);
     }
 }
@@ -125,16 +125,7 @@ async fn a_report_tells_what_is_in_the_table() {
     let reports = world.progress.reports();
     let shown: Vec<_> = reports
         .iter()
-        .map(|r| {
-            (
-                r.batch,
-                r.rows,
-                r.files,
-                r.bytes,
-                r.table_version,
-                r.usage.requests,
-            )
-        })
+        .map(|r| (r.batch, r.rows, r.files, r.bytes, r.revision, r.usage.requests))
         .collect();
     // Ten rows are two parts of two pages each, three rows two parts of one.
     assert_eq!(shown, [(1, 10, 1, 80, 0, 4), (2, 3, 1, 24, 1, 2)]);

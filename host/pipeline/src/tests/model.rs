@@ -223,7 +223,7 @@ proptest! {
             let summary = end.run().await.unwrap();
             let rows = end.remote().rows;
             end.assert_exactly_once(rows);
-            assert_eq!(summary.offset, end.offset(rows));
+            assert_eq!(summary.offset, Some(end.offset(rows)));
         });
     }
 }

@@ -7,7 +7,7 @@ async fn after_a_reset_the_next_run_starts_there() {
         world.run().await.unwrap();
         let report = world.pipeline().reset(world.offset(20)).await.unwrap();
         assert_eq!((report.batch, report.rows, report.files), (4, 0, 0));
-        assert_eq!((report.end, report.table_version), (world.offset(20), 3));
+        assert_eq!((report.end, report.revision), (world.offset(20), 3));
         assert_eq!(world.batches().last().unwrap().2, 20);
         assert_eq!(world.count("Stage"), 3);
 

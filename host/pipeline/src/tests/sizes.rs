@@ -1,5 +1,5 @@
 use super::fakes::World;
-use crate::PipelineError;
+use crate::{PipelineError, Remedy, SinkError};
 
 /// Of one row: a number of 64 bits.
 const ROW: u64 = 8;
@@ -13,10 +13,12 @@ async fn a_range_of_more_bytes_than_allowed_commits_nothing_and_names_the_keys()
         matches!(&error, PipelineError::TooManyBytes { end, max: 79 } if *end == world.offset(10)),
         "{error:?}"
     );
-    let said = error.to_string();
-    assert!(
-        said.contains("max_bytes_per_batch") && said.contains("max_rows_per_batch"),
-        "{said}"
+    assert_eq!(
+        error.remedies(),
+        [
+            Remedy::Raise("trigger.max_bytes_per_batch"),
+            Remedy::Lower("trigger.max_rows_per_batch")
+        ]
     );
     assert_eq!(world.batches(), []);
 
@@ -51,6 +53,25 @@ async fn the_source_is_told_how_many_bytes_there_may_be() {
     assert_eq!(
         limits,
         [None, Some(1 << 20)],
-        "the look for all that exists has no limit"
+        "the poll for all that exists has no limit"
     );
+}
+
+#[tokio::test]
+async fn a_stage_that_did_not_write_every_row_commits_nothing() {
+    for world in World::every(25) {
+        world.table().lost_rows = 1;
+        let error = world.run().await.unwrap_err();
+        assert!(
+            matches!(
+                error,
+                PipelineError::Sink(SinkError::RowCount { read: 10, written: 9 })
+            ),
+            "{error}"
+        );
+        assert_eq!((world.count("Commit"), world.count("Acknowledge")), (0, 0));
+        world.table().lost_rows = 0;
+        world.run().await.unwrap();
+        world.assert_exactly_once(25);
+    }
 }

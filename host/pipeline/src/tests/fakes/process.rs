@@ -19,11 +19,12 @@ pub(crate) enum Point {
     /// `latest_offset` for all that exists.
     Look,
     /// `latest_offset` for one micro-batch.
-    BatchPlan,
+    Plan,
     Partitions,
     /// `read` or `read_from`.
     Read,
     Next,
+    Prepare,
     Stage,
     Write,
     Finish,
@@ -164,7 +165,7 @@ impl Process {
 
     fn arrive(&self, point: Point) -> Begun {
         let mut state = lock(&self.state);
-        if point == Point::BatchPlan && (state.micro_batch == 0 || state.committing) {
+        if point == Point::Plan && (state.micro_batch == 0 || state.committing) {
             (state.micro_batch, state.committing) = (state.micro_batch + 1, false);
         }
         state.committing |= point == Point::Commit;

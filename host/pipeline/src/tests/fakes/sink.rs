@@ -1,9 +1,11 @@
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
+use arrow_schema::SchemaRef;
 
 use super::process::{Begun, Point, Process};
 use super::script::{Script, Shared, lock, yield_once};
+use super::source::schema as schema_of_rows;
 use crate::{BatchId, CommitReceipt, Committed, MicroBatch, Rollback, Sink, SinkError, Stage, WriteStats};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,6 +30,8 @@ pub(crate) struct Table {
     pub(crate) turns: u64,
     /// The micro-batches whose rows the last turn took.
     pub(crate) turned: Vec<MicroBatch>,
+    /// Rows that a stage does not write, by its own count.
+    pub(crate) lost_rows: u64,
 }
 
 pub(crate) struct Landed {
@@ -139,6 +143,16 @@ impl Sink for FakeSink {
         turned.map_or(Ok(()), Err)
     }
 
+    async fn prepare(&mut self, schema: &SchemaRef) -> Result<(), SinkError> {
+        let begun = self.process.begin(Point::Prepare).await?;
+        let refused = *schema != schema_of_rows();
+        begun.end().await?;
+        match refused {
+            true => Err(SinkError::Schema(format!("the table can't take {schema}"))),
+            false => Ok(()),
+        }
+    }
+
     async fn stage(&mut self) -> Result<FakeStage, SinkError> {
         lock(&self.journal).push("Stage".into());
         let begun = begin(&self.table, &self.process, SinkCall::Stage, Point::Stage).await?;
@@ -194,9 +208,7 @@ impl Sink for FakeSink {
             return Err(e);
         }
         self.known = Some((batch.batch, known.1, known.2));
-        Ok(CommitReceipt {
-            table_version: version,
-        })
+        Ok(CommitReceipt { revision: version })
     }
 }
 
@@ -213,8 +225,9 @@ impl Stage for FakeStage {
     async fn finish(self) -> Result<(Vec<i64>, WriteStats), SinkError> {
         let begun = begin(&self.table, &self.process, SinkCall::Finish, Point::Finish).await?;
         begun.end().await?;
+        let lost = lock(&self.table).lost_rows;
         let summary = WriteStats {
-            rows: self.ids.len() as u64,
+            rows: self.ids.len() as u64 - lost,
             files: 1,
             bytes: 8 * self.ids.len() as u64,
             ..WriteStats::default()

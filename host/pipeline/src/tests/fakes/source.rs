@@ -55,6 +55,7 @@ pub(crate) struct FakeSource {
     pub(crate) checkpoint: CheckpointLocation,
     pub(crate) sequential: bool,
     pub(crate) component: ComponentId,
+    pub(crate) schema: SchemaRef,
     /// What tells its rows apart.
     pub(crate) key: Vec<String>,
 }
@@ -157,7 +158,7 @@ impl Source for FakeSource {
     }
 
     fn schema(&self) -> SchemaRef {
-        schema()
+        self.schema.clone()
     }
 
     fn key(&self, _sequential: bool) -> &[String] {
@@ -178,7 +179,7 @@ impl Source for FakeSource {
         limit: ReadLimit,
     ) -> Result<Option<Offset>, SourceError> {
         let look = up_to.is_none() && limit == ReadLimit::default();
-        let point = if look { Point::Look } else { Point::BatchPlan };
+        let point = if look { Point::Look } else { Point::Plan };
         let begun = self.begin(Call::LatestOffset, point, "").await?;
         let latest = {
             let mut remote = lock(&self.remote);
@@ -295,6 +296,6 @@ fn internal(error: CheckpointError) -> SourceError {
     SourceError::Internal(error.to_string())
 }
 
-fn schema() -> SchemaRef {
+pub(crate) fn schema() -> SchemaRef {
     Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, false)]))
 }

@@ -6,7 +6,7 @@ use tokio::task::JoinHandle;
 
 use super::words::{Line, Scenario, ranges, shown};
 use crate::tests::fakes::{Files, Status, World, component, position};
-use crate::{BatchReport, OffsetEntry, PipelineError, RunSummary, SinkError, SourceError};
+use crate::{BatchReport, OffsetEntry, PipelineError, RunSummary, SinkError, SourceError, with_causes};
 
 /// After so many turns a process that neither ends nor pauses will never do so.
 const PATIENCE: usize = 100_000;
@@ -158,8 +158,8 @@ impl<'a> Play<'a> {
             batches: 1,
             rows: 0,
             last_batch: batch,
-            table_version: None,
-            offset: end,
+            revision: None,
+            offset: Some(end),
             stopped: false,
         });
         let mut runner = Runner {
@@ -243,7 +243,7 @@ fn ended(result: Result<RunSummary, PipelineError>) -> End {
     let error = match result {
         Ok(summary) => {
             let how = if summary.stopped { "stopped" } else { "done" };
-            return End::of(format!("{how} at {}", position(&summary.offset)), "");
+            return End::of(format!("{how} at {}", position(&summary.offset.unwrap())), "");
         }
         Err(error) => error,
     };
@@ -258,7 +258,7 @@ fn ended(result: Result<RunSummary, PipelineError>) -> End {
     };
     End {
         surprising: true,
-        ..End::of(outcome, error.to_string())
+        ..End::of(outcome, format!("{} {:?}", with_causes(&error), error.remedies()))
     }
 }
 

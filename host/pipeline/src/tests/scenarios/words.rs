@@ -9,7 +9,7 @@ const STEPS: [(&str, Point, usize); 17] = [
     ("load", Point::LoadEntry, 0),
     ("initial", Point::InitialOffset, 0),
     ("look", Point::Look, 0),
-    ("plan", Point::BatchPlan, 1),
+    ("plan", Point::Plan, 1),
     ("partitions", Point::Partitions, 1),
     ("read", Point::Read, 1),
     ("next", Point::Next, 1),

@@ -1,0 +1,81 @@
+use crate::{Batch, Offset, PipelineError, Sink, SinkError, SourceUsage, Stage, WriteStats};
+
+type StagedOf<K> = <<K as Sink>::Stage as Stage>::Staged;
+
+/// Rows of one micro-batch on their way into the sink. The stage is begun with the first row, so that a micro-batch
+/// without rows leaves no file.
+pub(crate) struct BatchWriter<K: Sink> {
+    stage: Option<K::Stage>,
+    rows: u64,
+    usage: SourceUsage,
+}
+
+/// Rows of one micro-batch, written but not visible.
+pub(crate) struct StagedBatch<K: Sink> {
+    /// `None` for a micro-batch without rows.
+    pub(crate) staged: Option<StagedOf<K>>,
+    pub(crate) stats: WriteStats,
+    pub(crate) end: Offset,
+    pub(crate) usage: SourceUsage,
+}
+
+impl<K: Sink> BatchWriter<K> {
+    pub(crate) fn new() -> Self {
+        Self {
+            stage: None,
+            rows: 0,
+            usage: SourceUsage::default(),
+        }
+    }
+
+    /// Hands a batch to the stage and returns its number of rows.
+    pub(crate) async fn write(&mut self, sink: &mut K, batch: Batch) -> Result<u64, SinkError> {
+        self.usage.add(&batch.usage);
+        let rows = batch.num_rows();
+        for part in batch.rows.into_iter().filter(|part| part.num_rows() > 0) {
+            let stage = match &mut self.stage {
+                Some(stage) => stage,
+                None => self.stage.insert(sink.stage().await?),
+            };
+            stage.write(part).await?;
+        }
+        self.rows = self.rows.saturating_add(rows);
+        Ok(rows)
+    }
+
+    /// Writes what is left. If it is dropped half way, files may remain that no commit names.
+    ///
+    /// # Errors
+    /// [`SinkError::RowCount`] when the stage did not write as many rows as it was given; the stage fails.
+    pub(crate) async fn finish(self, end: Offset) -> Result<StagedBatch<K>, PipelineError> {
+        let (staged, stats) = match self.stage {
+            Some(stage) => {
+                let (staged, stats) = stage.finish().await?;
+                (Some(staged), stats)
+            }
+            None => (None, WriteStats::default()),
+        };
+        if stats.rows != self.rows {
+            let (read, written) = (self.rows, stats.rows);
+            return Err(SinkError::RowCount { read, written }.into());
+        }
+        Ok(StagedBatch {
+            staged,
+            stats,
+            end,
+            usage: self.usage,
+        })
+    }
+}
+
+impl<K: Sink> StagedBatch<K> {
+    /// No rows, up to `end`.
+    pub(crate) fn empty(end: Offset) -> Self {
+        Self {
+            staged: None,
+            stats: WriteStats::default(),
+            end,
+            usage: SourceUsage::default(),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+use crate::{BatchId, BatchReport, Offset, ReadLimit, RetryPolicy, Trigger};
+
+/// The settings of a pipeline besides its source and sink.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PipelineOptions {
+    /// Names the pipeline in the table.
+    pub name: String,
+    /// Names the table in the checkpoint location, spelled in one way only. See [`CheckpointOwner`](crate::CheckpointOwner).
+    pub table: String,
+    /// When [`Pipeline::run`](crate::Pipeline::run) polls for rows.
+    pub trigger: Trigger,
+    /// How much one micro-batch may take.
+    pub limit: ReadLimit,
+    /// Partitions read at once; at least 1.
+    pub parallelism: usize,
+    /// How often, and after which pauses, an unavailable remote is tried again.
+    pub retry: RetryPolicy,
+}
+
+impl PipelineOptions {
+    /// A pipeline of this name that writes to this table: it reads what exists, without a limit, one partition at a
+    /// time, and tries again as by default.
+    pub fn new(name: impl Into<String>, table: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            table: table.into(),
+            trigger: Trigger::AvailableNow,
+            limit: ReadLimit::default(),
+            parallelism: 1,
+            retry: RetryPolicy::default(),
+        }
+    }
+
+    /// Sets the trigger.
+    #[must_use]
+    pub fn with_trigger(self, trigger: Trigger) -> Self {
+        Self { trigger, ..self }
+    }
+
+    /// Sets the limit of one micro-batch.
+    #[must_use]
+    pub fn with_limit(self, limit: ReadLimit) -> Self {
+        Self { limit, ..self }
+    }
+
+    /// Sets the number of partitions that are read at once.
+    #[must_use]
+    pub fn with_parallelism(self, parallelism: usize) -> Self {
+        Self { parallelism, ..self }
+    }
+
+    /// Sets the retry policy.
+    #[must_use]
+    pub fn with_retry(self, retry: RetryPolicy) -> Self {
+        Self { retry, ..self }
+    }
+}
+
+/// What a run achieved.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunSummary {
+    /// Micro-batches committed by this run.
+    pub batches: u64,
+    /// Their rows.
+    pub rows: u64,
+    /// The last committed micro-batch of the pipeline, 0 for none.
+    pub last_batch: BatchId,
+    /// The sink's revision after this run's last commit, if it made one.
+    pub revision: Option<u64>,
+    /// Where the next micro-batch starts; `None` when the run was stopped before that was known.
+    pub offset: Option<Offset>,
+    /// Whether it ended because it was asked to stop.
+    pub stopped: bool,
+}
+
+/// The outcome of [`Pipeline::step`](crate::Pipeline::step).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum StepOutcome {
+    /// A micro-batch was committed.
+    Committed(Box<BatchReport>),
+    /// There is nothing to read after this offset.
+    NothingNew(Offset),
+    /// A stop was asked for. Nothing was committed.
+    Stopped,
+}
