@@ -150,7 +150,8 @@ fn guests_know_nothing_of_hosts_and_arrows_point_downward() {
     let below = |name: &str| packages.get(name).map(|package| package.folder.as_str());
     let allowed = |from: &str, to: &str| match from {
         "host/cli" => true,
-        "host/runtime" => to != "host/cli" && to != "tests/harness",
+        // Its examples are tested with the comments component and a scripted API.
+        "host/runtime" => to != "host/cli",
         // Its tests share the stores that fail.
         "host/delta" => to == "host/pipeline" || to == "tests/harness",
         "host/sandbox" => matches!(to, "host/egress" | "host/pipeline" | "host/policy"),
@@ -247,6 +248,34 @@ fn time_that_decides_anything_enters_through_the_clock() {
         OTHER_CLOCKS.len(),
         "a place of this list needs no clock: {found:?}"
     );
+}
+
+/// Whoever embeds the runtime brings components along, and needs no wasm target to build it.
+#[test]
+fn an_embedder_builds_no_guests() {
+    let packages = packages();
+    let members: BTreeMap<_, _> = packages
+        .iter()
+        .map(|(name, package)| (name, &package.folder))
+        .collect();
+    for folder in [
+        "host/runtime",
+        "host/sandbox",
+        "host/delta",
+        "host/pipeline",
+        "host/volumes",
+    ] {
+        let manifest = manifest(&repository().join(folder).join("Cargo.toml"));
+        let needed = manifest["dependencies"].as_table().unwrap().keys();
+        let guests: Vec<_> = needed
+            .filter(|name| {
+                members
+                    .get(name)
+                    .is_some_and(|folder| !folder.starts_with("host/"))
+            })
+            .collect();
+        assert!(guests.is_empty(), "{folder} needs {guests:?}");
+    }
 }
 
 #[test]

@@ -10,17 +10,5 @@ pub const COMMENTS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/comments.w
 /// name this constant does not carry its bytes along.
 pub const HOSTILE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hostile.wasm"));
 
-const BUILTIN: &[(&str, &[u8])] = &[("comments", COMMENTS)];
-
-/// The component of that name, or none.
-pub fn builtin(name: &str) -> Option<&'static [u8]> {
-    BUILTIN
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, bytes)| *bytes)
-}
-
-/// The names that [`builtin`] knows, sorted.
-pub fn builtin_names() -> impl Iterator<Item = &'static str> {
-    BUILTIN.iter().map(|(name, _)| *name)
-}
+/// The components that pipeline files can name, sorted by name.
+pub const BUILTIN: &[(&str, &[u8])] = &[("comments", COMMENTS)];

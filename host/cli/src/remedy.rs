@@ -1,6 +1,6 @@
 //! The words for remedies: the keys of pipeline files and the commands of this program.
 
-use sandbar_runtime::{Remedy, ResetEffect, RuntimeError, with_causes};
+use sandbar_runtime::{Remedy, ResetEffect, RuntimeError, SourceRemedy, with_causes};
 
 use crate::CliError;
 
@@ -43,6 +43,12 @@ pub(crate) fn words(remedies: &[Remedy]) -> String {
 fn phrase(remedy: &Remedy, section: &mut Option<&'static str>) -> String {
     match remedy {
         Remedy::Raise(key) => format!("raise {}", in_file(key, section)),
+        Remedy::Allow(SourceRemedy::Raise(key)) => {
+            format!("raise `{key}` under [source.limits] if that is too little")
+        }
+        Remedy::Allow(grant) => {
+            format!("to allow it, write under [source.grants]: {}", grant.to_toml())
+        }
         Remedy::Lower(key) => format!("lower {}", in_file(key, section)),
         Remedy::ResetOffset { to, effect } => {
             let to = to.as_ref().map(|to| format!("'{}'", to.shown()));

@@ -10,6 +10,8 @@ use crate::Offset;
 pub enum Remedy {
     /// Raise a limit: its key in a pipeline file, with the section that it is in (`trigger.max_bytes_per_batch`).
     Raise(&'static str),
+    /// Allow the source more: a higher limit, or a grant.
+    Allow(sandbar_policy::Remedy),
     /// Lower a limit: its key, in the same form.
     Lower(&'static str),
     /// Choose where the pipeline goes on: [`Pipeline::reset`](crate::Pipeline::reset).

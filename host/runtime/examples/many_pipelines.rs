@@ -111,7 +111,7 @@ mod tests {
     fn pipeline_of(name: &str, api: &ScriptedApi, folder: &Path) -> PipelineFile {
         let origin = api.origin();
         let text = format!(
-            "name = '{name}'\n[source]\ncomponent = 'comments'\n\
+            "name = '{name}'\n[source]\ncomponent = './comments.wasm'\n\
              [source.options]\napi_url = '{origin}/comments'\nrows_per_batch = 10\n\
              [source.grants]\nhttp = ['{origin}']\n\
              [sink]\ntable = 'lake/{name}'\n[checkpoint]\nlocation = 'notes/{name}'\n[retry]\nattempts = 1\n"
@@ -122,6 +122,7 @@ mod tests {
     #[tokio::test]
     async fn each_pipeline_has_its_figures_and_one_that_fails_disturbs_no_other() {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("comments.wasm"), sandbar_components::COMMENTS).unwrap();
         let apis = [5, 25, 0].map(ScriptedApi::start);
         let names = ["a", "b", "c"];
         let files = names

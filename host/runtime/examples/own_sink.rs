@@ -180,7 +180,7 @@ mod tests {
     fn pipeline_of(api: &ScriptedApi, folder: &Path) -> PipelineFile {
         let origin = api.origin();
         let text = format!(
-            "name = 'comments'\n[source]\ncomponent = 'comments'\n\
+            "name = 'comments'\n[source]\ncomponent = './comments.wasm'\n\
              [source.options]\napi_url = '{origin}/comments'\nrows_per_batch = 10\n\
              [source.grants]\nhttp = ['{origin}']\n\
              [sink]\ntable = 'unused'\n[checkpoint]\nlocation = 'notes'\n"
@@ -204,6 +204,7 @@ mod tests {
     #[tokio::test]
     async fn every_row_is_in_one_file_after_several_runs_and_a_crash_before_a_commit() {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("comments.wasm"), sandbar_components::COMMENTS).unwrap();
         let rows = folder.path().join("rows");
         let api = ScriptedApi::start(25);
         let file = pipeline_of(&api, folder.path());

@@ -98,10 +98,27 @@ impl RuntimeError {
             Self::Sink(e) => e.remedies(),
             Self::Checkpoint(e) => e.remedies(),
             Self::Preview(e) => e.remedies(),
+            Self::Sandbox(e) => of_sandbox(e),
+            Self::Source(e) => of_source(e),
+            Self::Run {
+                source: PipelineError::Source(e),
+                ..
+            } => of_source(e),
             Self::Run { source, .. } => source.remedies(),
             _ => vec![],
         }
     }
+}
+
+fn of_source(error: &SourceError) -> Vec<Remedy> {
+    match error {
+        SourceError::Sandbox(e) => e.downcast_ref().map(of_sandbox).unwrap_or_default(),
+        _ => vec![],
+    }
+}
+
+fn of_sandbox(error: &SandboxError) -> Vec<Remedy> {
+    error.remedy().map(Remedy::Allow).into_iter().collect()
 }
 
 impl From<ConfigError> for RuntimeError {

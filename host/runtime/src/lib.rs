@@ -39,15 +39,18 @@ pub use error::RuntimeError;
 pub use open::OpenPipeline;
 pub use preview::PreviewError;
 pub use runtime::{RemedyWords, Runtime, RuntimeBuilder};
+pub use sandbar_egress::Network;
 pub use sandbar_pipeline::{
     Batch, BatchId, BatchReport, CheckpointLocation, Clock, ComponentId, NoopObserver, Offset, Pipeline,
     PipelineError, PipelineObserver, PipelineOptions, ReadLimit, Reader, ReaderOptions, Remedy, ResetEffect,
     RunSummary, Sink, SinkError, SinkFactory, Source, SourceError, SourceUsage, StepDurations, StepOutcome,
     StopSignal, Stopper, SystemClock, Trigger, is_unprintable, with_causes,
 };
-pub use sandbar_policy::{LimitKey, Limits};
+pub use sandbar_policy::{
+    Credential, Grants, HttpGrant, LimitKey, Limits, OAuth2Options, PolicyError, Remedy as SourceRemedy,
+};
 pub use sandbar_sandbox::{
-    AddressSpace, Compiler, Connector, Description, Import, SandboxError, StreamInfo, WASMTIME_VERSION,
-    compile_from_stdin,
+    AddressSpace, Compiler, Connector, Description, Import, OpenOptions, SandboxError, SandboxSource,
+    StreamInfo, WASMTIME_VERSION, compile_from_stdin,
 };
 pub use status::{PastBatch, PipelineStatus};

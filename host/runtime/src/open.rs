@@ -8,7 +8,7 @@ use sandbar_pipeline::{
     PipelineError, PipelineObserver, PipelineOptions, ReadLimit, RetryPolicy, RunSummary, Sink, SinkError,
     SinkFactory, Source, SourceError, Start, StopSignal, Trigger,
 };
-use sandbar_sandbox::{Connector, SandboxError, SandboxSource, StreamInfo};
+use sandbar_sandbox::{Connector, SandboxError, SandboxSource};
 use uuid::Uuid;
 
 use crate::RuntimeError;
@@ -54,8 +54,8 @@ impl<F: SinkFactory> OpenPipeline<F> {
         check_options(file, connector.description()).await?;
         let options = {
             // It reads the secrets' files.
-            let file = file.clone();
-            tokio::task::spawn_blocking(move || open_options(&file))
+            let (file, clock) = (file.clone(), clock.clone());
+            tokio::task::spawn_blocking(move || open_options(&file, clock))
         };
         let options = options.await.map_err(|e| SourceError::Sandbox(Box::new(e)))??;
         let permissions = permissions(&options);
@@ -65,7 +65,7 @@ impl<F: SinkFactory> OpenPipeline<F> {
             SourceError::InvalidOptions(message) => RuntimeError::from(file.option_error(&message)),
             other => other.into(),
         })?;
-        let source = with_key(source, file, &connector).await?;
+        let source = with_key(source, file)?;
         Ok(Self {
             file: file.clone(),
             connector,
@@ -246,11 +246,7 @@ fn retry_policy(config: &RetryConfig) -> RetryPolicy {
 
 /// The source with the key of its rows: the file's for every reading, the component's for ranges alone. A
 /// row that changed comes again in many a sequential reading, and its key with it.
-async fn with_key(
-    source: SandboxSource,
-    file: &PipelineFile,
-    connector: &Connector,
-) -> Result<SandboxSource, RuntimeError> {
+fn with_key(source: SandboxSource, file: &PipelineFile) -> Result<SandboxSource, RuntimeError> {
     let schema = source.schema();
     let missing = |key: &[String]| {
         let mut key = key.iter();
@@ -270,19 +266,7 @@ async fn with_key(
         }
         return Ok(source.with_key(key.clone(), true));
     }
-    let options = config.options.clone().into();
-    let streams = match connector.discover(&options).await {
-        Ok(streams) => streams,
-        Err(error) => {
-            tracing::debug!(%error, "the key of the rows is not known");
-            return Ok(source);
-        }
-    };
-    let named = |stream: &&StreamInfo| match &config.stream {
-        Some(name) => stream.name == *name,
-        None => streams.len() == 1,
-    };
-    let key = streams.iter().find(named).map(|stream| stream.key.clone());
+    let key = source.stream().map(|stream| stream.key.clone());
     match key.filter(|key| missing(key).is_none()) {
         Some(key) => Ok(source.with_key(key, false)),
         None => Ok(source),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sandbar_egress::Process;
 use sandbar_pipeline::{Clock, Remedy, SinkFactory, SourceError, SystemClock, read_beginning, with_causes};
 use sandbar_policy::Limits;
-use sandbar_sandbox::{Compiler, ComponentCache, Connector, Sandbox, SandboxError, digest};
+use sandbar_sandbox::{Compiler, ComponentBytes, ComponentCache, Connector, Sandbox, SandboxError};
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::config::{PipelineFile, nearest};
@@ -27,6 +27,7 @@ pub struct Runtime {
     compiler: Compiler,
     clock: Arc<dyn Clock>,
     remedy_words: RemedyWords,
+    builtins: Vec<Builtin>,
     process: Process,
     /// One engine for each size of the stack.
     sandboxes: Mutex<HashMap<u64, Sandbox>>,
@@ -46,7 +47,11 @@ pub struct RuntimeBuilder {
     compiler: Compiler,
     clock: Arc<dyn Clock>,
     remedy_words: RemedyWords,
+    builtins: Vec<Builtin>,
 }
+
+/// The name of a component in pipeline files, and its bytes.
+type Builtin = (&'static str, &'static [u8]);
 
 impl Default for RuntimeBuilder {
     fn default() -> Self {
@@ -55,6 +60,7 @@ impl Default for RuntimeBuilder {
             compiler: Compiler::default(),
             clock: Arc::new(SystemClock::default()),
             remedy_words: |_| String::new(),
+            builtins: vec![],
         }
     }
 }
@@ -85,6 +91,12 @@ impl RuntimeBuilder {
         Self { remedy_words, ..self }
     }
 
+    /// Gives a component a name in pipeline files. By default none has one, and files name components by their path.
+    pub fn builtin(mut self, name: &'static str, bytes: &'static [u8]) -> Self {
+        self.builtins.push((name, bytes));
+        self
+    }
+
     /// Makes the runtime.
     ///
     /// # Errors
@@ -96,17 +108,12 @@ impl RuntimeBuilder {
             compiler: self.compiler,
             clock: self.clock,
             remedy_words: self.remedy_words,
+            builtins: self.builtins,
             process: Process::this(),
             sandboxes: Mutex::new(HashMap::from([(stack, Sandbox::new(stack)?)])),
             loaded: Mutex::default(),
         })
     }
-}
-
-/// A component's bytes with their digest.
-struct Component {
-    bytes: Arc<[u8]>,
-    digest: String,
 }
 
 impl Runtime {
@@ -164,7 +171,7 @@ impl Runtime {
         name: &str,
         path: Option<&Path>,
         limits: &Limits,
-    ) -> Result<Component, RuntimeError> {
+    ) -> Result<ComponentBytes, RuntimeError> {
         self.check_process()?;
         let unreadable = |path: &Path, source| RuntimeError::ComponentFile {
             path: path.to_owned(),
@@ -177,16 +184,25 @@ impl Runtime {
                 let read = hash(move || Ok(read_beginning(&file, max)?.into())).await;
                 read.map_err(|e| unreadable(path, e))
             }
-            None => match sandbar_components::builtin(name) {
-                Some(bytes) => {
-                    let read = hash(move || Ok(bytes.into())).await;
-                    read.map_err(|e| unreadable(Path::new(name), e))
-                }
-                None => Err(RuntimeError::UnknownComponent {
-                    name: name.to_owned(),
-                    nearest: nearest(name, sandbar_components::builtin_names()),
-                    known: sandbar_components::builtin_names().collect::<Vec<_>>().join(", "),
-                }),
+            None => {
+                let found = self.builtins.iter().find(|(known, _)| *known == name);
+                let Some((_, bytes)) = found.copied() else {
+                    return Err(self.unknown_component(name));
+                };
+                let read = hash(move || Ok(bytes.into())).await;
+                read.map_err(|e| unreadable(Path::new(name), e))
+            }
+        }
+    }
+
+    fn unknown_component(&self, name: &str) -> RuntimeError {
+        let known = || self.builtins.iter().map(|(name, _)| *name);
+        RuntimeError::UnknownComponent {
+            name: name.to_owned(),
+            nearest: nearest(name, known()),
+            known: match self.builtins.is_empty() {
+                true => "none".to_owned(),
+                false => known().collect::<Vec<_>>().join(", "),
             },
         }
     }
@@ -194,17 +210,24 @@ impl Runtime {
     async fn load_component(
         &self,
         name: &str,
-        Component { bytes, digest }: Component,
+        component: ComponentBytes,
         limits: &Limits,
     ) -> Result<Arc<Connector>, RuntimeError> {
         let sandbox = self.sandbox(limits.stack).await?;
         let cell = {
             let mut loaded = self.loaded.lock().await;
-            loaded.entry((digest, limits.stack)).or_default().clone()
+            let key = (component.digest().to_owned(), limits.stack);
+            loaded.entry(key).or_default().clone()
         };
         let connector = cell.get_or_try_init(|| async {
-            let connector =
-                Connector::load(&sandbox, bytes, name, &self.compiler, self.cache.as_ref(), limits);
+            let connector = Connector::load(
+                &sandbox,
+                &component,
+                name,
+                &self.compiler,
+                self.cache.as_ref(),
+                limits,
+            );
             let connector = connector.await?;
             Ok::<_, RuntimeError>(Arc::new(connector))
         });
@@ -233,9 +256,9 @@ impl Runtime {
             .read(&config.component, path.as_deref(), &config.limits)
             .await?;
         // What is too long was not read to its end, and is refused by whoever loads it.
-        let whole = component.bytes.len() as u64 <= config.limits.component_size;
+        let whole = component.bytes().len() as u64 <= config.limits.component_size;
         if let Some(pin) = config.digest.as_ref().filter(|_| whole) {
-            let found = &component.digest;
+            let found = component.digest();
             if pin != found {
                 let message = format!("the component has the digest {found}");
                 let help = "compare where the component came from; write the new digest only if you trust it";
@@ -310,12 +333,8 @@ impl Runtime {
 /// Gets a component's bytes, and their digest, on a thread where nothing else waits.
 async fn hash(
     bytes: impl FnOnce() -> std::io::Result<Arc<[u8]>> + Send + 'static,
-) -> std::io::Result<Component> {
-    let hashing = tokio::task::spawn_blocking(move || {
-        let bytes = bytes()?;
-        let digest = digest(&bytes);
-        Ok(Component { bytes, digest })
-    });
+) -> std::io::Result<ComponentBytes> {
+    let hashing = tokio::task::spawn_blocking(move || Ok(ComponentBytes::new(bytes()?)));
     hashing.await.unwrap_or_else(|e| Err(std::io::Error::other(e)))
 }
 

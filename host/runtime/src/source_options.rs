@@ -2,8 +2,10 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use sandbar_egress::Network;
+use sandbar_pipeline::Clock;
 use sandbar_policy::{Credential, Grants, HttpGrant, OAuth2Options, PolicyError};
 use sandbar_sandbox::OpenOptions;
 use sha2::{Digest, Sha256};
@@ -16,7 +18,7 @@ use crate::config::{CredentialConfig, CredentialKind, PipelineFile, SecretRef, S
 const SECRETS: &str = "secrets";
 
 /// What a source is opened with.
-pub(crate) fn open_options(file: &PipelineFile) -> Result<OpenOptions, RuntimeError> {
+pub(crate) fn open_options(file: &PipelineFile, clock: Arc<dyn Clock>) -> Result<OpenOptions, RuntimeError> {
     let config = file.config();
     let source = &config.source;
     let options = OpenOptions::new(config.name.clone(), source.options.clone().into())
@@ -24,7 +26,8 @@ pub(crate) fn open_options(file: &PipelineFile) -> Result<OpenOptions, RuntimeEr
         .with_grants(grants(source)?)
         .with_credentials(credentials(file, source)?)
         .with_limits(source.limits.clone())
-        .with_network(network(file, source)?);
+        .with_network(network(file, source)?)
+        .with_clock(clock);
     Ok(options)
 }
 

@@ -41,9 +41,7 @@ pub enum SandboxError {
         reason: String,
     },
     /// The component came to one of its limits.
-    #[error(
-        "component {component} was stopped in {call}: {limit}; raise `{key}` under [source.limits] if that is too little"
-    )]
+    #[error("component {component} was stopped in {call}: {limit}")]
     Limit {
         /// Which component.
         component: Label,
@@ -55,7 +53,7 @@ pub enum SandboxError {
         key: LimitKey,
     },
     /// The component asked for something that it is not granted.
-    #[error("component {component} was refused {what}; to allow it, write under [source.grants]: {}", remedy.to_toml())]
+    #[error("component {component} was refused {what}")]
     Refused {
         /// Which component.
         component: Label,
@@ -129,6 +127,18 @@ pub enum SandboxError {
     /// A grant, limit or credential is not well-formed.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+}
+
+impl SandboxError {
+    /// What an operator can allow so that the same does not happen again; `None` where nothing helps but another component,
+    /// remote or machine.
+    pub fn remedy(&self) -> Option<Remedy> {
+        match self {
+            Self::Limit { key, .. } => Some(Remedy::Raise(*key)),
+            Self::Refused { remedy, .. } => Some(remedy.clone()),
+            _ => None,
+        }
+    }
 }
 
 /// A component's name in messages: name, version and the beginning of its digest.

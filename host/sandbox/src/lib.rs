@@ -20,8 +20,8 @@ mod instance;
 mod source;
 
 pub use component::{
-    AddressSpace, Compiler, ComponentCache, Connector, Description, Import, Sandbox, StreamInfo,
-    WASMTIME_VERSION, compile_from_stdin, digest,
+    AddressSpace, Compiler, ComponentBytes, ComponentCache, Connector, Description, Import, Sandbox,
+    StreamInfo, WASMTIME_VERSION, compile_from_stdin,
 };
 pub use error::{Label, SandboxError};
 pub use source::{OpenOptions, SandboxBatches, SandboxSource};

@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::abi::Handle;
 use crate::arrow::{decode_rows, decode_schema};
 use crate::capability::{LogBudget, PipelineContext};
-use crate::component::{Connector, check_process, identity};
+use crate::component::{Connector, StreamInfo, check_process, identity};
 use crate::instance::{Instance, sandbox_error};
 
 /// What a source is opened with.
@@ -105,6 +105,7 @@ pub struct SandboxSource {
     factory: Arc<InstanceFactory>,
     control: Mutex<Option<OpenSource>>,
     schema: SchemaRef,
+    stream: Option<StreamInfo>,
     identity: SourceIdentity,
     spent: UnattributedUsage,
     key: Vec<String>,
@@ -157,8 +158,12 @@ impl SandboxSource {
             options.credentials,
             &options.limits,
         );
-        let stream = connector.stream_name(&options.stream, &options.options).await;
-        let identity = identity(&stream, &options.options, &connector.description().options_schema);
+        let stream = connector.stream(&options.stream, &options.options).await;
+        let name = match &stream {
+            Some(stream) => stream.name.clone(),
+            None => options.stream.clone(),
+        };
+        let identity = identity(&name, &options.options, &connector.description().options_schema);
         let factory = Arc::new(InstanceFactory {
             connector,
             context: PipelineContext {
@@ -180,11 +185,17 @@ impl SandboxSource {
             factory,
             control: Mutex::new(Some(open)),
             schema,
+            stream,
             identity,
             spent: UnattributedUsage::default(),
             key: vec![],
             sequential_key: false,
         })
+    }
+
+    /// The stream that is read, where the component describes it.
+    pub fn stream(&self) -> Option<&StreamInfo> {
+        self.stream.as_ref()
     }
 
     /// The same with rows that these columns tell apart: see [`Source::key`].

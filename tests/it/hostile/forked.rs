@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 use std::sync::Arc;
 
-use sandbar_components::HOSTILE;
+use sandbar_components::{COMMENTS, HOSTILE};
 use sandbar_egress::Forked;
 use sandbar_harness::ScriptedApi;
 use sandbar_hostile::{Call, Mode};
@@ -15,7 +15,7 @@ use sandbar_runtime::{
     NoopObserver, Offset, OpenPipeline, PipelineFile, Runtime, RuntimeError, Trigger, with_causes,
 };
 use sandbar_sandbox::{
-    Compiler, Connector, OpenOptions, Sandbox, SandboxBatches, SandboxError, SandboxSource,
+    Compiler, ComponentBytes, Connector, OpenOptions, Sandbox, SandboxBatches, SandboxError, SandboxSource,
 };
 use serde_json::json;
 use tokio::runtime::Builder;
@@ -129,7 +129,11 @@ async fn make() -> Made {
     std::fs::write(work.path("hostile.wasm"), HOSTILE).unwrap();
     work.add(&hostile(&api, Mode::Healthy, Call::Open));
     // Compiled here, by threads that a fork does not have.
-    let host = Runtime::builder().cache(None).build().unwrap();
+    let host = Runtime::builder()
+        .builtin("comments", COMMENTS)
+        .cache(None)
+        .build()
+        .unwrap();
     let file = PipelineFile::load(&work.path("comments.toml")).unwrap();
     let open = host.open(&file).await.unwrap();
     let path = work.path("hostile.wasm");
@@ -196,8 +200,8 @@ async fn all_refused(made: &mut Made) -> usize {
     ];
     let (options, limits) = (opened(Mode::Healthy, Call::Open), Limits::default());
     let (location, compiler) = (CheckpointLocation::memory(), Compiler::InProcess);
-    let bytes = HOSTILE.into();
-    let loaded = Connector::load(&made.sandbox, bytes, "hostile", &compiler, None, &limits).await;
+    let component = ComponentBytes::new(HOSTILE);
+    let loaded = Connector::load(&made.sandbox, &component, "hostile", &compiler, None, &limits).await;
     let of_the_engine = [
         loaded.map(drop),
         made.sandbox.process().check().map_err(SandboxError::from),
@@ -254,7 +258,11 @@ fn assert_forked(error: &SandboxError) {
 
 /// It compiles, reads, and stops who computes for too long.
 async fn a_new_runtime_works(api: &ScriptedApi, work: &Workspace) {
-    let host = Runtime::builder().cache(None).build().unwrap();
+    let host = Runtime::builder()
+        .builtin("comments", COMMENTS)
+        .cache(None)
+        .build()
+        .unwrap();
     let run = |name: &'static str, mode| {
         work.add(&hostile(api, mode, Call::Next).named(name));
         let (host, file) = (&host, PipelineFile::load(&work.path(&format!("{name}.toml"))));

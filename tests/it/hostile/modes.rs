@@ -1,6 +1,6 @@
 //! Every mode of the hostile component, each beside a healthy pipeline.
 
-use sandbar_components::builtin_names;
+use sandbar_components::BUILTIN;
 use sandbar_harness::ScriptedApi;
 use sandbar_hostile::{Call, Described, Mode};
 
@@ -167,7 +167,8 @@ fn streams_without_end_are_refused() {
 
 #[test]
 fn no_pipeline_file_can_ask_for_the_hostile_component() {
-    assert_eq!(builtin_names().collect::<Vec<_>>(), ["comments"]);
+    let names: Vec<_> = BUILTIN.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["comments"]);
     let world = World::new();
     let ended = world.work.run(&["inspect", "hostile"]).with_code(2);
     ended.saying(&["no built-in component \"hostile\"", "built in: comments"]);

@@ -2,7 +2,7 @@
 
 use sandbar_components::HOSTILE;
 use sandbar_hostile::{Call, Described, Mode};
-use sandbar_sandbox::digest;
+use sandbar_sandbox::ComponentBytes;
 
 use super::world::{World, describing, hostile};
 
@@ -13,7 +13,7 @@ fn a_foreign_component_is_neither_compiled_nor_asked_what_it_is() {
         mode: Some(Mode::Spin),
         ..Described::default()
     });
-    let pin = format!("'{}'", digest(HOSTILE));
+    let pin = format!("'{}'", ComponentBytes::new(HOSTILE).digest());
     let settings = hostile(&world.api, Mode::Healthy, Call::Open).set("source.digest", &pin);
     world.work.add(&settings);
     let (files, cache) = (["comments.toml"], world.work.path("cache"));
@@ -25,7 +25,10 @@ fn a_foreign_component_is_neither_compiled_nor_asked_what_it_is() {
             command.env("XDG_CACHE_HOME", &cache);
             let ended = crate::support::Running::start(command).end().with_code(2);
             ended.saying(&[
-                &format!("the component has the digest {}", digest(&foreign)),
+                &format!(
+                    "the component has the digest {}",
+                    ComponentBytes::new(foreign.clone()).digest()
+                ),
                 "comments.toml:5:",
             ]);
             assert!(world.work.files_in("cache").is_empty(), "it was compiled");

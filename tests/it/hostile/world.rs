@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use sandbar_components::HOSTILE;
+use sandbar_components::{COMMENTS, HOSTILE};
 use sandbar_harness::ScriptedApi;
 use sandbar_hostile::{Call, Described, MARK, Mode, ROOM};
 use sandbar_pipeline::{PipelineError, SourceError, Stopper, with_causes};
@@ -82,6 +82,7 @@ impl World {
             runtime: runtime.unwrap(),
             host: Arc::new(
                 Runtime::builder()
+                    .builtin("comments", COMMENTS)
                     .cache(cache)
                     .compiler(compiler)
                     .build()

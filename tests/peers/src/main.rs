@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use plain::Plain;
 use sandbar_pipeline::{Batches, CheckpointLocation, Offset, Source};
 use sandbar_policy::{Grants, Limits};
-use sandbar_sandbox::{Compiler, Connector, OpenOptions, Sandbox, SandboxSource};
+use sandbar_sandbox::{Compiler, ComponentBytes, Connector, OpenOptions, Sandbox, SandboxSource};
 use tokio::runtime::Runtime;
 
 const RUNS: usize = 5;
@@ -80,7 +80,7 @@ impl<'a> Case<'a> {
             let sandbox = Sandbox::new(limits.stack).unwrap();
             let connector = Connector::load(
                 &sandbox,
-                component.into(),
+                &ComponentBytes::new(component),
                 "comments",
                 &Compiler::InProcess,
                 None,

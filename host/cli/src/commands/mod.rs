@@ -29,10 +29,13 @@ pub(crate) fn runtime() -> Result<Runtime, CliError> {
         })?,
     };
     let arguments = vec![COMPILE_COMPONENT.into()];
-    Ok(Runtime::builder()
+    let builder = Runtime::builder()
         .compiler(Compiler::Program { path, arguments })
-        .remedy_words(remedy::words)
-        .build()?)
+        .remedy_words(remedy::words);
+    let builder = sandbar_components::BUILTIN
+        .iter()
+        .fold(builder, |builder, (name, bytes)| builder.builtin(name, bytes));
+    Ok(builder.build()?)
 }
 
 /// Reads a pipeline file.

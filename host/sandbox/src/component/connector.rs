@@ -42,20 +42,20 @@ impl Connector {
     /// description breaks the contract, and [`SandboxError::Limit`] when it is too large, or compiling it takes too much.
     pub async fn load(
         sandbox: &Sandbox,
-        bytes: Arc<[u8]>,
+        component: &ComponentBytes,
         display_name: &str,
         compiler: &Compiler,
         cache: Option<&ComponentCache>,
         limits: &Limits,
     ) -> Result<Self, SandboxError> {
         sandbox.process().check()?;
-        let digest = digest(&bytes);
+        let (bytes, digest) = (component.bytes.clone(), component.digest.clone());
         let display_name = format!("{display_name} ({})", short(&digest));
         let size = bytes.len();
-        let component = compile(sandbox, bytes, &display_name, &digest, compiler, cache, limits).await?;
-        let imports = check_imports(sandbox.engine(), &component, &display_name)?;
+        let compiled = compile(sandbox, bytes, &display_name, &digest, compiler, cache, limits).await?;
+        let imports = check_imports(sandbox.engine(), &compiled, &display_name)?;
         let mut linker = Linker::new(sandbox.engine());
-        let linked = Linked::new(&mut linker, &component).map_err(|e| SandboxError::Load {
+        let linked = Linked::new(&mut linker, &compiled).map_err(|e| SandboxError::Load {
             component: display_name.clone(),
             reason: not_of_a_track(&imports, &e),
         })?;
@@ -105,14 +105,19 @@ impl Connector {
         self.linked.track()
     }
 
-    /// The stream that is meant: the named one, or the only one that there is. Empty where that is not known.
-    pub(crate) async fn stream_name(&self, named: &str, options: &serde_json::Value) -> String {
-        if !named.is_empty() {
-            return named.to_owned();
-        }
-        match self.discover(options).await.as_deref() {
-            Ok([only]) => only.name.clone(),
-            _ => String::new(),
+    /// The stream that is meant: the named one, or the only one that there is. `None` where the component does not say.
+    pub(crate) async fn stream(&self, named: &str, options: &serde_json::Value) -> Option<StreamInfo> {
+        let streams = match self.discover(options).await {
+            Ok(streams) => streams,
+            Err(error) => {
+                tracing::debug!(component = %self.label, %error, "the streams are not known");
+                return None;
+            }
+        };
+        match (named.is_empty(), streams.len()) {
+            (true, 1) => streams.into_iter().next(),
+            (true, _) => None,
+            (false, _) => streams.into_iter().find(|stream| stream.name == named),
         }
     }
 
@@ -135,9 +140,30 @@ impl Connector {
     }
 }
 
-/// The digest of a component's bytes, as it is written everywhere: `sha256:` and 64 hexadecimal digits.
-pub fn digest(bytes: &[u8]) -> String {
-    format!("sha256:{:x}", Sha256::digest(bytes))
+/// A component's bytes with their digest, which is computed once.
+#[derive(Clone)]
+pub struct ComponentBytes {
+    bytes: Arc<[u8]>,
+    digest: String,
+}
+
+impl ComponentBytes {
+    /// Takes the bytes and computes their digest. Blocks for some milliseconds with large ones.
+    pub fn new(bytes: impl Into<Arc<[u8]>>) -> Self {
+        let bytes = bytes.into();
+        let digest = format!("sha256:{:x}", Sha256::digest(&bytes));
+        Self { bytes, digest }
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The digest, as it is written everywhere: `sha256:` and 64 hexadecimal digits.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
 }
 
 /// Refuses in a fork of the process that made the connector's engine.

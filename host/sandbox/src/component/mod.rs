@@ -16,7 +16,7 @@ pub use address_space::AddressSpace;
 pub use cache::ComponentCache;
 pub use compile::{Compiler, compile_from_stdin};
 pub(crate) use connector::check_process;
-pub use connector::{Connector, digest};
+pub use connector::{ComponentBytes, Connector};
 pub use description::{Description, StreamInfo};
 pub use engine::{Sandbox, WASMTIME_VERSION};
 pub(crate) use identity::identity;
