@@ -12,7 +12,7 @@ use sandbar_runtime::{PipelineFile, pipeline_file_reference, pipeline_file_schem
 use serde_json::Value;
 use toml::Table;
 
-use crate::support::{Running, Workspace, files_below, repository};
+use crate::support::{Running, Workspace, files_below, repository, until};
 use markdown::{Block, Mark, Page};
 
 const SCHEMA: &str = "docs/pipeline.schema.json";
@@ -464,7 +464,15 @@ fn every_pipeline_file_is_one() {
 
 fn shown_output() {
     let work = Workspace::new();
-    let mut printed: BTreeMap<String, String> = BTreeMap::new();
+    // The other commands work with what the demo leaves, and with its API.
+    let demo = print(&work, DEMO_COMMAND);
+    let api = demo
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("sandbar ")?.strip_suffix(" &"));
+    let arguments: Vec<&str> = api.unwrap_or_else(|| panic!("{demo}")).split(' ').collect();
+    let api = work.spawn(&arguments);
+    until("the demo's API is there again", || !api.lines().is_empty());
+    let mut printed = BTreeMap::from([(DEMO_COMMAND.to_owned(), demo)]);
     let mut wrong = vec![];
     for (path, page) in pages() {
         let mut fresh = vec![];
@@ -484,7 +492,7 @@ fn shown_output() {
             markdown::write(&repository().join(&path), &fresh);
         }
     }
-    assert!(printed.len() >= 10, "{:?}", printed.keys());
+    assert!(printed.len() >= 13, "{:?}", printed.keys());
     if !writes() {
         report(wrong);
     }

@@ -24,7 +24,7 @@ fn normal_line(line: &str) -> String {
             _ if before == "--port" => "PORT".to_owned(),
             _ if is_time => "TIME".to_owned(),
             _ if digits && after == "bytes" => "SIZE".to_owned(),
-            word if word.starts_with("sha256:") => "DIGEST".to_owned(),
+            word if word.contains("sha256:") => "DIGEST".to_owned(),
             word => word.to_owned(),
         }
     });

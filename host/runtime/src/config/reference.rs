@@ -148,8 +148,9 @@ static TABLES: &[Table] = &[
         path: "source.limits",
         form: Form::Table,
         presence: Optional,
-        doc: "How much the component may use. A pipeline that meets a limit ends with an error that names the key. \
-            Other pipelines of the process go on.",
+        doc: "How much the component may use. `parallelism`, `requests_per_second` and `requests_in_flight` make work \
+            wait, and `log` drops messages. A pipeline that meets another limit ends with an error that names the key; \
+            other pipelines of the process go on.",
     },
     Table {
         path: "source.tls",
