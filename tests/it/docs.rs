@@ -230,11 +230,11 @@ impl Program {
         let Some(known) = self.flags.get(command) else {
             return Some(format!("there is no command `sandbar {command}`"));
         };
-        let flags = words
-            .iter()
-            .filter(|word| word.starts_with("--"))
-            .map(|word| word.split('=').next().unwrap());
-        let mut unknown = flags.filter(|flag| !known.contains(*flag));
+        // Also those in a remark after the command.
+        let flags = line.split('|').next().unwrap_or_default().split_whitespace();
+        let flags = flags.filter(|word| word.starts_with("--"));
+        let flags = flags.map(|word| word.split(['=', ',', ';', '.']).next().unwrap());
+        let mut unknown = flags.filter(|flag| flag.len() > 2 && !known.contains(*flag));
         unknown
             .next()
             .map(|flag| format!("`sandbar {command}` has no {flag}"))
@@ -523,14 +523,21 @@ fn picture_of_the_demo() {
 }
 
 fn shown_files_and_examples() {
-    let mut wrong = vec![];
+    let (mut wrong, mut stale) = (vec![], vec![]);
     let mut checked = 0;
     for (path, page) in pages() {
         let mut fresh = vec![];
         for block in &page.blocks {
-            let (from, agrees) = match &block.mark {
-                Some(Mark::File(from)) => (from, shown::is_file(&block.text, &read(from))),
-                Some(Mark::Part(from)) => (from, shown::is_part(&block.text, &read(from))),
+            let (from, text) = match &block.mark {
+                Some(Mark::File(from)) => (from, shown::file(&path, &read(from), SCHEMA)),
+                Some(Mark::Example(from)) => (from, shown::example(&read(from))),
+                Some(Mark::Part(from)) if shown::is_part(&block.text, &read(from)) => {
+                    (from, block.text.clone())
+                }
+                Some(Mark::Part(from)) => {
+                    wrong.push(format!("{path}:{}: these lines are not in {from}", block.line));
+                    continue;
+                }
                 _ if block.language == "rust" => {
                     wrong.push(format!(
                         "{path}:{}: Rust code with no file that it comes from",
@@ -541,11 +548,9 @@ fn shown_files_and_examples() {
                 _ => continue,
             };
             checked += 1;
-            if !agrees {
-                wrong.push(format!("{path}:{}: this is not in {from}", block.line));
-                if let Some(Mark::File(from)) = &block.mark {
-                    fresh.push((block.clone(), shown::file(&path, &read(from), SCHEMA)));
-                }
+            if block.text != text {
+                stale.push(format!("{path}:{}: this is not what {from} has", block.line));
+                fresh.push((block.clone(), text));
             }
         }
         if writes() {
@@ -553,9 +558,41 @@ fn shown_files_and_examples() {
         }
     }
     assert!(checked >= 4, "{checked}");
+    // What is missing nobody can write.
+    report(wrong);
     if !writes() {
-        report(wrong);
+        report(stale);
     }
+}
+
+/// Where the types are that a page names.
+const LIBRARIES: [(&str, &str); 2] = [
+    ("docs/src/embedding.md", "host/runtime/src"),
+    ("docs/src/writing-a-connector.md", "guest/sdk/src"),
+];
+
+#[test]
+fn types_that_are_named_exist() {
+    let pages = pages();
+    let mut wrong = vec![];
+    for (path, folder) in LIBRARIES {
+        let files = files_below(&repository().join(folder)).into_iter();
+        let code: String = files.map(|file| std::fs::read_to_string(file).unwrap()).collect();
+        let known: BTreeSet<&str> = code.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
+        let mut named = 0;
+        for (line, span) in &pages[path].spans {
+            let name = span.split("::").find(|part| part.starts_with(char::is_uppercase));
+            let Some(name) = name.filter(|name| name.chars().all(char::is_alphanumeric)) else {
+                continue;
+            };
+            named += 1;
+            if !known.contains(name) {
+                wrong.push(format!("{path}:{line}: there is no {name} in {folder}"));
+            }
+        }
+        assert!(named > 5, "{path} names {named} types");
+    }
+    report(wrong);
 }
 
 #[test]

@@ -35,7 +35,9 @@ pub(super) enum Mark {
     Output(String),
     /// This file.
     File(String),
-    /// A part of this file.
+    /// The first example in the documentation of this file.
+    Example(String),
+    /// Lines of this file.
     Part(String),
 }
 
@@ -46,6 +48,7 @@ impl Mark {
         Some(match kind {
             "output" => Self::Output(of.to_owned()),
             "file" => Self::File(of.to_owned()),
+            "example" => Self::Example(of.to_owned()),
             "from" => Self::Part(of.to_owned()),
             _ => panic!("{line:?} is no mark"),
         })

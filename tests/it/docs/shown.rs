@@ -34,15 +34,6 @@ fn normal_line(line: &str) -> String {
     " ".repeat(indent) + &normal
 }
 
-/// Whether a block is a file. The path to the schema may be another one, seen from the page.
-pub(super) fn is_file(block: &str, file: &str) -> bool {
-    without_schema(block).eq(without_schema(file)) && block.lines().count() == file.lines().count()
-}
-
-fn without_schema(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().filter(|line| !line.starts_with("#:schema "))
-}
-
 /// A file as a page shows it. The README lies at the top of the repository, so that a file saved there finds the schema.
 pub(super) fn file(page: &str, text: &str, schema: &str) -> String {
     match page.contains('/') {
@@ -57,25 +48,25 @@ pub(super) fn file(page: &str, text: &str, schema: &str) -> String {
     }
 }
 
-/// Whether a block is a part of a file: lines of it, or of its documentation without what is hidden there. How far the
-/// lines are indented does not matter.
+/// Whether a block is lines of a file. How far they are indented does not matter.
 pub(super) fn is_part(block: &str, file: &str) -> bool {
     let trimmed = |text: &str| {
         text.lines()
             .map(|line| line.trim().to_owned() + "\n")
             .collect::<String>()
     };
-    let documentation = file.lines().filter_map(|line| {
-        let line = line.trim_start();
-        let line = line
-            .strip_prefix("//!")
-            .or_else(|| line.strip_prefix("///"))?
-            .trim();
-        (line != "#" && !line.starts_with("# ")).then(|| line.to_owned() + "\n")
-    });
     let block = trimmed(block);
-    !block.trim().is_empty()
-        && (trimmed(file).contains(&block) || documentation.collect::<String>().contains(&block))
+    !block.trim().is_empty() && trimmed(file).contains(&block)
+}
+
+/// The first example in the documentation of a module, without the lines that rustdoc hides.
+pub(super) fn example(file: &str) -> String {
+    let documentation = file.lines().map_while(|line| line.strip_prefix("//!"));
+    let documentation = documentation.map(|line| line.strip_prefix(' ').unwrap_or(line));
+    let inside = documentation.skip_while(|line| !line.starts_with("```")).skip(1);
+    let inside = inside.take_while(|line| !line.starts_with("```"));
+    let shown = inside.filter(|line| *line != "#" && !line.starts_with("# "));
+    shown.map(|line| line.to_owned() + "\n").collect()
 }
 
 #[test]
@@ -94,9 +85,9 @@ fn what_changes_is_left_out_and_nothing_else() {
 }
 
 #[test]
-fn a_part_is_found_in_code_and_in_documentation() {
-    let file = "//! ```\n//! # hidden\n//! let a = 1;\n//!\n//! let b = 2;\n//! ```\nfn x() {\n    y();\n}\n";
-    assert!(is_part("let a = 1;\n\nlet b = 2;\n", file));
+fn a_part_and_an_example_are_found_in_a_file() {
+    let file = "//! A\n//!\n//! ```no_run\n//! # hidden\n//! let a = 1;\n//!\n//! b();\n//! ```\n//! ```\n//! c();\n//! ```\nfn x() {\n    y();\n}\n";
+    assert_eq!(example(file), "let a = 1;\n\nb();\n");
     assert!(is_part("y();\n", file));
-    assert!(!is_part("let b = 3;\n", file) && !is_part("\n", file));
+    assert!(!is_part("z();\n", file) && !is_part("\n", file));
 }
