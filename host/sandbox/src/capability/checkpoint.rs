@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use sandbar_pipeline::CheckpointLocation;
+use sandbar_pipeline::{CheckpointLocation, with_causes};
 
 use crate::limits::{Violation, Violations};
 use crate::redact::Redactor;
@@ -50,7 +50,7 @@ impl CheckpointCapability {
         }
         match self.location.load_note().await {
             Ok(note) => Ok(note.map(|note| note.to_string())),
-            Err(e) => Err(e.to_string()),
+            Err(e) => Err(with_causes(&e)),
         }
     }
 
@@ -70,7 +70,7 @@ impl CheckpointCapability {
             self.violations.note(Violation::Contract(reason.into()));
             return Err(reason.into());
         }
-        self.location.save_note(note).await.map_err(|e| e.to_string())
+        self.location.save_note(note).await.map_err(|e| with_causes(&e))
     }
 }
 
