@@ -71,8 +71,6 @@ fn phrase(remedy: &Remedy, section: &mut Option<&'static str>) -> String {
             format!("remove {file} if the location is to be taken over with its notes")
         }
         Remedy::RestoreCheckpointLocation => "restore the location".into(),
-        Remedy::RestoreFile => "restore it".into(),
-        Remedy::RemoveFileAndReset => "remove it and use `sandbar reset --to-offset`".into(),
         Remedy::RestoreTable => "Put the table back".into(),
         Remedy::CheckStatusAndRestart => {
             "see with `sandbar status` where a new start would begin and start again".into()

@@ -208,8 +208,10 @@ pub enum CheckpointError {
         /// Why.
         reason: String,
     },
-    /// A file there is not what belongs there.
-    #[error("checkpoint file {path} is damaged: {reason}")]
+    /// A file there is not what belongs there. The text names the remedy: that of a note passes through the source.
+    #[error(
+        "checkpoint file {path} is damaged: {reason}; restore it, or remove it and use `sandbar reset --to-offset`"
+    )]
     Damaged {
         /// The file, with its location.
         path: String,
@@ -316,7 +318,6 @@ impl CheckpointError {
                 Remedy::MoveCheckpointLocation,
                 Remedy::RemoveOwner { file: file.clone() },
             ],
-            Self::Damaged { .. } => vec![Remedy::RestoreFile, Remedy::RemoveFileAndReset],
             _ => vec![],
         }
     }

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{BatchId, Offset, SourceUsage};
+use crate::batch_writer::StagedBatch;
+use crate::{BatchId, CommitReceipt, MicroBatch, Offset, Sink, SourceUsage};
 
 /// Receives the reports of a running pipeline.
 ///
@@ -87,4 +88,30 @@ pub struct StepDurations {
     pub acknowledge: Duration,
     /// All of it.
     pub total: Duration,
+}
+
+impl BatchReport {
+    pub(crate) fn new<K: Sink>(
+        batch: MicroBatch,
+        receipt: CommitReceipt,
+        staged: StagedBatch<K>,
+        latest: Option<&Offset>,
+        durations: StepDurations,
+    ) -> Self {
+        Self {
+            batch: batch.batch,
+            start: batch.start,
+            end: batch.end,
+            latest: latest.cloned(),
+            rows: batch.rows,
+            files: staged.stats.files,
+            bytes: staged.stats.bytes,
+            revision: receipt.revision,
+            usage: staged.usage,
+            durations: StepDurations {
+                encode: staged.stats.encode,
+                ..durations
+            },
+        }
+    }
 }

@@ -86,3 +86,59 @@ pub enum StepOutcome {
     /// A stop was asked for. Nothing was committed.
     Stopped,
 }
+
+/// How a [`Reader`](crate::Reader) reads.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ReaderOptions {
+    /// The most that one reading may take. No limit by default.
+    pub limit: ReadLimit,
+    /// Partitions of a range that are read at once; at least 1, which is the default.
+    pub parallelism: usize,
+    /// Batches of a range that may wait for the caller, 2 by default, beside one in the hand of each reading
+    /// partition. With 0 nothing is read before it is asked for, and partitions are read one after the other.
+    pub read_ahead: usize,
+    /// Whether a range may have more rows than the limit, which the source was asked to keep. `false` by default, so that
+    /// such a range is refused.
+    pub allow_more_rows: bool,
+}
+
+impl Default for ReaderOptions {
+    fn default() -> Self {
+        Self {
+            limit: ReadLimit::default(),
+            parallelism: 1,
+            read_ahead: 2,
+            allow_more_rows: false,
+        }
+    }
+}
+
+impl ReaderOptions {
+    /// Sets the limit.
+    #[must_use]
+    pub fn with_limit(self, limit: ReadLimit) -> Self {
+        Self { limit, ..self }
+    }
+
+    /// Sets the number of partitions that are read at once.
+    #[must_use]
+    pub fn with_parallelism(self, parallelism: usize) -> Self {
+        Self { parallelism, ..self }
+    }
+
+    /// Sets the number of batches that may wait for the caller.
+    #[must_use]
+    pub fn with_read_ahead(self, read_ahead: usize) -> Self {
+        Self { read_ahead, ..self }
+    }
+
+    /// Takes ranges with more rows than the limit too, for a caller that only wants the first ones.
+    #[must_use]
+    pub fn allowing_more_rows(self) -> Self {
+        Self {
+            allow_more_rows: true,
+            ..self
+        }
+    }
+}

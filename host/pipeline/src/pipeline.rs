@@ -1,14 +1,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::batch_writer::{BatchWriter, StagedBatch};
+use crate::batch_writer::BatchWriter;
 use crate::retry::Retries;
 use crate::stopwatch::Stopwatch;
 use crate::visited_offsets::{VisitedOffsets, goes_back};
 use crate::{
-    BatchId, BatchReport, CheckpointLocation, Clock, CommitReceipt, ComponentId, MicroBatch, NoopObserver,
-    Offset, PipelineError, PipelineObserver, PipelineOptions, ReadLimit, Reader, ReaderOptions, RunSummary,
-    Sink, Source, SourceError, SourceIdentity, StepDurations, StepOutcome, StopSignal, Trigger,
+    BatchId, BatchReport, CheckpointLocation, Clock, ComponentId, NoopObserver, Offset, PipelineError,
+    PipelineObserver, PipelineOptions, ReadLimit, Reader, ReaderOptions, RunSummary, Sink, Source,
+    SourceError, SourceIdentity, StepOutcome, StopSignal, Trigger,
 };
 
 /// One source, one sink, and the protocol between them.
@@ -31,7 +31,6 @@ pub struct Pipeline<S, K> {
 }
 
 /// A committed position: everything up to `offset` is in the table.
-#[derive(Clone)]
 pub(crate) struct Position {
     pub(crate) batch: BatchId,
     pub(crate) offset: Offset,
@@ -391,31 +390,5 @@ pub(crate) fn refuse_other_source<S: Source>(source: &S, position: &Position) ->
             difference,
             offset: Box::new(position.offset.clone()),
         }),
-    }
-}
-
-impl BatchReport {
-    pub(crate) fn new<K: Sink>(
-        batch: MicroBatch,
-        receipt: CommitReceipt,
-        staged: StagedBatch<K>,
-        latest: Option<&Offset>,
-        durations: StepDurations,
-    ) -> Self {
-        Self {
-            batch: batch.batch,
-            start: batch.start,
-            end: batch.end,
-            latest: latest.cloned(),
-            rows: batch.rows,
-            files: staged.stats.files,
-            bytes: staged.stats.bytes,
-            revision: receipt.revision,
-            usage: staged.usage,
-            durations: StepDurations {
-                encode: staged.stats.encode,
-                ..durations
-            },
-        }
     }
 }

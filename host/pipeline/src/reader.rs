@@ -8,50 +8,7 @@ use tokio::task::JoinSet;
 use crate::keys::SeenKeys;
 use crate::plan::{BatchPlan, plan};
 use crate::visited_offsets::{VisitedOffsets, goes_back};
-use crate::{Batch, Batches, Offset, Partition, PipelineError, ReadLimit, Source, SourceError};
-
-/// How a [`Reader`] reads.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct ReaderOptions {
-    /// The most that one reading may take. No limit by default.
-    pub limit: ReadLimit,
-    /// Partitions of a range that are read at once; at least 1, which is the default.
-    pub parallelism: usize,
-    /// Batches of a range that may wait for the caller, 2 by default, beside one in the hand of each reading
-    /// partition. With 0 nothing is read before it is asked for, and partitions are read one after the other.
-    pub read_ahead: usize,
-}
-
-impl Default for ReaderOptions {
-    fn default() -> Self {
-        Self {
-            limit: ReadLimit::default(),
-            parallelism: 1,
-            read_ahead: 2,
-        }
-    }
-}
-
-impl ReaderOptions {
-    /// Sets the limit.
-    #[must_use]
-    pub fn with_limit(self, limit: ReadLimit) -> Self {
-        Self { limit, ..self }
-    }
-
-    /// Sets the number of partitions that are read at once.
-    #[must_use]
-    pub fn with_parallelism(self, parallelism: usize) -> Self {
-        Self { parallelism, ..self }
-    }
-
-    /// Sets the number of batches that may wait for the caller.
-    #[must_use]
-    pub fn with_read_ahead(self, read_ahead: usize) -> Self {
-        Self { read_ahead, ..self }
-    }
-}
+use crate::{Batch, Batches, Offset, Partition, PipelineError, ReaderOptions, Source, SourceError};
 
 /// One reading of a source: the range after an offset, or a sequential read from it. It returns record batches that
 /// keep the contract, and refuses others.
@@ -87,7 +44,7 @@ impl ReaderOptions {
 /// Dropping a reader ends its readings.
 pub struct Reader<S: Source> {
     source: Arc<S>,
-    limit: ReadLimit,
+    options: ReaderOptions,
     keys: Option<SeenKeys>,
     start: Offset,
     position: Offset,
@@ -173,7 +130,7 @@ impl<S: Source> Reader<S> {
         Ok(Self {
             keys: SeenKeys::new(source.key(sequential), &source.schema()),
             source,
-            limit: options.limit,
+            options,
             start: start.clone(),
             position: start.clone(),
             rows: 0,
@@ -225,14 +182,20 @@ impl<S: Source> Reader<S> {
             return Ok(None);
         };
         let rows = self.rows.saturating_add(batch.num_rows());
-        if let Some(max) = self.limit.max_rows.filter(|max| rows > *max) {
+        let refuses_more = !self.options.allow_more_rows;
+        if let Some(max) = self
+            .options
+            .limit
+            .max_rows
+            .filter(|max| refuses_more && rows > *max)
+        {
             return Err(PipelineError::Contract(format!(
                 "the range up to {} has more than the {max} rows that latest-offset was limited to",
                 end.shown()
             )));
         }
         let bytes = self.bytes.saturating_add(count_bytes(&batch));
-        if let Some(max) = self.limit.max_bytes.filter(|max| bytes > *max) {
+        if let Some(max) = self.options.limit.max_bytes.filter(|max| bytes > *max) {
             let end = end.clone();
             return Err(PipelineError::TooManyBytes { end, max });
         }
@@ -251,6 +214,7 @@ impl<S: Source> Reader<S> {
             return Ok(None);
         };
         if self
+            .options
             .limit
             .max_rows
             .is_some_and(|max| self.rows > 0 && self.rows >= max)
@@ -259,7 +223,7 @@ impl<S: Source> Reader<S> {
         }
         let open = match batches {
             Some(open) => open,
-            None => batches.insert(self.source.read_from(&self.start, self.limit).await?),
+            None => batches.insert(self.source.read_from(&self.start, self.options.limit).await?),
         };
         let Some(batch) = open.next().await? else {
             return Ok(None);
@@ -284,8 +248,8 @@ impl<S: Source> Reader<S> {
         // A batch that would go over a limit is read again by the next reading, from the position.
         let all_rows = self.rows.saturating_add(rows);
         let bytes = self.bytes.saturating_add(count_bytes(&batch));
-        let over = self.limit.max_rows.is_some_and(|max| all_rows > max)
-            || self.limit.max_bytes.is_some_and(|max| bytes > max);
+        let over = self.options.limit.max_rows.is_some_and(|max| all_rows > max)
+            || self.options.limit.max_bytes.is_some_and(|max| bytes > max);
         if self.rows > 0 && over {
             return Ok(None);
         }

@@ -32,10 +32,6 @@ pub enum Remedy {
     },
     /// Restore the checkpoint location from a copy.
     RestoreCheckpointLocation,
-    /// Restore a damaged file of the checkpoint location from a copy.
-    RestoreFile,
-    /// Remove the damaged file, and choose where the pipeline goes on.
-    RemoveFileAndReset,
     /// Put the table back that was there before.
     RestoreTable,
     /// Look where a new start would begin, and start again.

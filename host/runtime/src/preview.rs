@@ -86,11 +86,14 @@ impl Runtime {
 }
 
 async fn read_first<F>(open: &OpenPipeline<F>, rows: u64) -> Result<Vec<RecordBatch>, RuntimeError> {
-    // Nothing is read that is not shown.
-    let options = ReaderOptions::default().with_read_ahead(0).with_limit(ReadLimit {
-        max_rows: Some(rows),
-        max_bytes: Some(MAX_BYTES),
-    });
+    // Nothing is read that is not shown, and rows beyond those that are shown are no fault.
+    let options = ReaderOptions::default()
+        .with_read_ahead(0)
+        .allowing_more_rows()
+        .with_limit(ReadLimit {
+            max_rows: Some(rows),
+            max_bytes: Some(MAX_BYTES),
+        });
     let mut first = First::new(rows, MAX_BYTES, open.file.config().source.limits.empty_batches);
     let failed = |error: PipelineError| match error {
         PipelineError::Source(e) => e.into(),

@@ -145,3 +145,13 @@ async fn an_error_of_the_source_comes_as_it_is_and_is_not_tried_again() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_caller_that_only_wants_the_first_rows_may_allow_more_than_the_limit() {
+    let world = World::new(25);
+    world.remote().partitions.push_back(vec![part(0, 11)]);
+    let options = options(10).with_read_ahead(0).allowing_more_rows();
+    let mut reader = open(&world, &world.offset(0), options).await;
+    while reader.next().await.unwrap().is_some() {}
+    assert_eq!(reader.rows(), 11);
+}

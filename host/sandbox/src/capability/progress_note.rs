@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sandbar_egress::Redactor;
-use sandbar_pipeline::CheckpointLocation;
+use sandbar_pipeline::{CheckpointLocation, with_causes};
 use sandbar_policy::{Violation, Violations};
 use wasmtime::component::Linker;
 
@@ -71,7 +71,7 @@ impl ProgressNoteCapability {
         }
         match self.location.load_note().await {
             Ok(note) => Ok(note.map(|note| note.to_string())),
-            Err(e) => Err(e.to_string()),
+            Err(e) => Err(with_causes(&e)),
         }
     }
 
@@ -91,7 +91,7 @@ impl ProgressNoteCapability {
             self.violations.record(Violation::Contract(reason.into()));
             return Err(reason.into());
         }
-        self.location.save_note(note).await.map_err(|e| e.to_string())
+        self.location.save_note(note).await.map_err(|e| with_causes(&e))
     }
 }
 
