@@ -60,7 +60,7 @@ fn a_gibibyte_is_enough_to_compile_and_to_read_in_parallel() {
 fn limits_hold_there_too_and_what_the_machine_refuses_is_said() {
     let api = ScriptedApi::start(5);
     let work = Workspace::new();
-    std::fs::write(work.path("hostile.wasm"), sandbar_components::HOSTILE).unwrap();
+    std::fs::write(work.path("hostile.wasm"), sandbar_hostile::COMPONENT).unwrap();
     let allocates = hostile(&api, Mode::Allocate, Call::LatestOffset).set("source.limits.cpu", "'10s'");
     let cases = [
         ("limited", "'200MiB'", "raise `memory` under [source.limits]"),

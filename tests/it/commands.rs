@@ -256,3 +256,12 @@ fn reset_before_the_first_run_leaves_out_what_lies_before() {
     assert_eq!(work.read_available().batches(), [5]);
     assert_eq!(work.table().ids(), (21..=25).collect::<Vec<_>>());
 }
+
+#[test]
+fn status_creates_nothing() {
+    let api = ScriptedApi::start(5);
+    let work = Workspace::with(&Settings::of(&api));
+    let status = work.run(&["status", "comments.toml", "--json"]).ok().json();
+    assert_eq!(status["latest"], json!({"current": 5}), "{status}");
+    assert!(!work.path("lake").exists(), "{:?}", work.files());
+}

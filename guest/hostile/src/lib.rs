@@ -15,3 +15,7 @@ mod harm;
 mod request;
 
 pub use modes::{Asked, Call, Described, MARK, Mode, Options, ROOM};
+
+/// The component.
+#[cfg(not(target_family = "wasm"))]
+pub const COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hostile.wasm"));

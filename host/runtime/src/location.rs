@@ -96,9 +96,22 @@ pub(crate) fn table(location: &str) -> Result<TableLocation, String> {
     })
 }
 
+/// What becomes of a folder that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MissingFolder {
+    /// It is created.
+    Create,
+    /// It counts as empty, for whoever only looks.
+    Leave,
+}
+
 /// Opens a checkpoint location: a folder of this machine, `memory://`, `s3://`, `az://`, `gs://`, or a folder of a
 /// Unity Catalog volume.
-pub(crate) fn checkpoint(location: &str, clock: Arc<dyn Clock>) -> Result<CheckpointPlace, CheckpointError> {
+pub(crate) fn checkpoint(
+    location: &str,
+    missing: MissingFolder,
+    clock: Arc<dyn Clock>,
+) -> Result<CheckpointPlace, CheckpointError> {
     let bad = |reason: String| CheckpointError::Location {
         location: location.to_owned(),
         reason,
@@ -108,8 +121,12 @@ pub(crate) fn checkpoint(location: &str, clock: Arc<dyn Clock>) -> Result<Checkp
         let location = CheckpointLocation::new(Arc::new(store), "".into(), location);
         return Ok(location.into());
     }
+    let local = |folder: &Path| match missing == MissingFolder::Leave && !folder.exists() {
+        true => Ok(CheckpointPlace::memory()),
+        false => Ok(CheckpointLocation::local(folder)?.into()),
+    };
     if !location.contains("://") {
-        return Ok(CheckpointLocation::local(Path::new(location))?.into());
+        return local(Path::new(location));
     }
     let url = Url::parse(location).map_err(|e| bad(e.to_string()))?;
     match url.scheme() {
@@ -118,7 +135,7 @@ pub(crate) fn checkpoint(location: &str, clock: Arc<dyn Clock>) -> Result<Checkp
             let path = url
                 .to_file_path()
                 .map_err(|()| bad("it is no local path".into()))?;
-            Ok(CheckpointLocation::local(&path)?.into())
+            local(&path)
         }
         _ => {
             let place = open_store(&url).map_err(bad)?;

@@ -10,6 +10,7 @@ use sandbar_sandbox::{Compiler, ComponentBytes, ComponentCache, Connector, Sandb
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::config::{PipelineFile, nearest};
+use crate::location::MissingFolder;
 use crate::open::{OpenPipeline, Parts};
 use crate::place::{inside_of_table, one_spelling};
 use crate::sink::table_of;
@@ -280,7 +281,16 @@ impl Runtime {
             let (file, clock) = (file.clone(), self.clock.clone());
             move || table_of(&file, clock)
         };
-        self.open_parts(file, sink).await
+        self.open_parts(file, sink, MissingFolder::Create).await
+    }
+
+    /// The same for whoever only looks: a checkpoint location that is not there stays so.
+    pub(crate) async fn open_to_look(&self, file: &PipelineFile) -> Result<OpenPipeline, RuntimeError> {
+        let sink = {
+            let (file, clock) = (file.clone(), self.clock.clone());
+            move || table_of(&file, clock)
+        };
+        self.open_parts(file, sink, MissingFolder::Leave).await
     }
 
     /// The same with another sink than the table of the file.
@@ -292,20 +302,21 @@ impl Runtime {
         file: &PipelineFile,
         sink: F,
     ) -> Result<OpenPipeline<F>, RuntimeError> {
-        self.open_parts(file, || Ok(sink)).await
+        self.open_parts(file, || Ok(sink), MissingFolder::Create).await
     }
 
     async fn open_parts<F: SinkFactory>(
         &self,
         file: &PipelineFile,
         sink: impl FnOnce() -> Result<F, String> + Send + 'static,
+        missing: MissingFolder,
     ) -> Result<OpenPipeline<F>, RuntimeError> {
         self.check_process()?;
         let connector = self.load_for(file).await?;
         // Locations are looked up in file systems.
         let found = {
             let (file, clock) = (file.clone(), self.clock.clone());
-            tokio::task::spawn_blocking(move || find_parts(&file, sink, clock))
+            tokio::task::spawn_blocking(move || find_parts(&file, sink, missing, clock))
         };
         let parts = found.await.map_err(|e| SourceError::Sandbox(Box::new(e)))??;
         OpenPipeline::from_parts(file, connector, parts, self.clock.clone()).await
@@ -342,6 +353,7 @@ async fn hash(
 fn find_parts<F>(
     file: &PipelineFile,
     sink: impl FnOnce() -> Result<F, String>,
+    missing: MissingFolder,
     clock: Arc<dyn Clock>,
 ) -> Result<Parts<F>, RuntimeError> {
     let location = file.checkpoint_location();
@@ -351,7 +363,7 @@ fn find_parts<F>(
     }
     Ok(Parts {
         sink: sink(),
-        checkpoint: crate::location::checkpoint(&location, clock)?,
+        checkpoint: crate::location::checkpoint(&location, missing, clock)?,
         table: one_spelling(&file.table_location()),
     })
 }

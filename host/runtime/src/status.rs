@@ -4,6 +4,7 @@ use sandbar_pipeline::{
 use serde::Serialize;
 
 use crate::config::PipelineFile;
+use crate::location::MissingFolder;
 use crate::{Runtime, RuntimeError};
 
 /// Where a pipeline stands.
@@ -110,7 +111,7 @@ impl Runtime {
     ) -> Result<Option<Offset>, RuntimeError> {
         let checkpoint = {
             let (location, clock) = (file.checkpoint_location(), self.clock());
-            tokio::task::spawn_blocking(move || crate::location::checkpoint(&location, clock))
+            tokio::task::spawn_blocking(move || crate::location::checkpoint(&location, MissingFolder::Leave, clock))
         };
         let checkpoint = checkpoint
             .await
@@ -130,7 +131,7 @@ impl Runtime {
         file: &PipelineFile,
         status: &mut PipelineStatus,
     ) -> Result<Option<Offset>, RuntimeError> {
-        let open = self.open(file).await?;
+        let open = self.open_to_look(file).await?;
         status.component = Some(open.connector().id().clone());
         let location = &open.parts.checkpoint.location;
         location.admit(&open.owner(), status.batch > 0).await?;

@@ -170,7 +170,7 @@ fn beside() {
     const ROWS: u64 = 300_000;
     let api = Api::start(ROWS);
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("hostile.wasm"), sandbar_components::HOSTILE).unwrap();
+    std::fs::write(folder.path().join("hostile.wasm"), sandbar_hostile::COMPONENT).unwrap();
     println!("beside: {ROWS} comments beside a component that computes, fills memory or logs without end");
     let harm = |mode: &str, number: u64| {
         let file = folder.path().join(format!("hostile-{mode}-{number}.toml"));

@@ -5,10 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 use std::sync::Arc;
 
-use sandbar_components::{COMMENTS, HOSTILE};
+use sandbar_components::COMMENTS;
 use sandbar_egress::Forked;
 use sandbar_harness::ScriptedApi;
-use sandbar_hostile::{Call, Mode};
+use sandbar_hostile::{COMPONENT, Call, Mode};
 use sandbar_pipeline::{Batches, CheckpointLocation, Partition, ReadLimit, Source, SourceError, Stopper};
 use sandbar_policy::Limits;
 use sandbar_runtime::{
@@ -126,7 +126,7 @@ fn forks() {
 
 async fn make() -> Made {
     let (api, work) = (ScriptedApi::start(5), Workspace::new());
-    std::fs::write(work.path("hostile.wasm"), HOSTILE).unwrap();
+    std::fs::write(work.path("hostile.wasm"), COMPONENT).unwrap();
     work.add(&hostile(&api, Mode::Healthy, Call::Open));
     // Compiled here, by threads that a fork does not have.
     let host = Runtime::builder()
@@ -200,7 +200,7 @@ async fn all_refused(made: &mut Made) -> usize {
     ];
     let (options, limits) = (opened(Mode::Healthy, Call::Open), Limits::default());
     let (location, compiler) = (CheckpointLocation::memory(), Compiler::InProcess);
-    let component = ComponentBytes::new(HOSTILE);
+    let component = ComponentBytes::new(COMPONENT);
     let loaded = Connector::load(&made.sandbox, &component, "hostile", &compiler, None, &limits).await;
     let of_the_engine = [
         loaded.map(drop),

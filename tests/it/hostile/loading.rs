@@ -1,7 +1,6 @@
 //! Bytes that are no component of ours: other imports, another world, another track, cut off, made to take for ever.
 
-use sandbar_components::HOSTILE;
-use sandbar_hostile::{Call, Described, Mode};
+use sandbar_hostile::{COMPONENT, Call, Described, Mode};
 use serde_json::json;
 
 use super::world::{End, World, describing, hostile};
@@ -39,14 +38,14 @@ fn with_module(text: &str) -> Vec<u8> {
     const MODULE: u8 = 1;
     const INSTANCE: u8 = 2;
     let (mut at, mut modules) = (8, 0);
-    while at < HOSTILE.len() {
-        modules += usize::from(HOSTILE[at] == MODULE);
+    while at < COMPONENT.len() {
+        modules += usize::from(COMPONENT[at] == MODULE);
         let (mut length, mut shift) = (0, 0);
         loop {
             at += 1;
-            length |= usize::from(HOSTILE[at] & 0x7f) << shift;
+            length |= usize::from(COMPONENT[at] & 0x7f) << shift;
             shift += 7;
-            if HOSTILE[at] & 0x80 == 0 {
+            if COMPONENT[at] & 0x80 == 0 {
                 break;
             }
         }
@@ -55,7 +54,7 @@ fn with_module(text: &str) -> Vec<u8> {
     // One instance: of the module behind the last one, without arguments.
     let instance = [&[1, 0][..], &number(modules), &[0]].concat();
     [
-        HOSTILE,
+        COMPONENT,
         &section(MODULE, &wat(text)),
         &section(INSTANCE, &instance),
     ]
@@ -175,19 +174,19 @@ fn what_is_no_source_of_ours_is_refused_before_it_runs() {
         ),
         (
             "cut-early",
-            HOSTILE[..100].to_vec(),
+            COMPONENT[..100].to_vec(),
             End::Load,
             "it is no WebAssembly component",
         ),
         (
             "cut-half",
-            HOSTILE[..HOSTILE.len() / 2].to_vec(),
+            COMPONENT[..COMPONENT.len() / 2].to_vec(),
             End::Load,
             "it is no WebAssembly component",
         ),
         (
             "cut-late",
-            HOSTILE[..HOSTILE.len() - 1].to_vec(),
+            COMPONENT[..COMPONENT.len() - 1].to_vec(),
             End::Load,
             "it is no WebAssembly component",
         ),

@@ -1,7 +1,6 @@
 //! A component that is not the one that the pipeline file pins.
 
-use sandbar_components::HOSTILE;
-use sandbar_hostile::{Call, Described, Mode};
+use sandbar_hostile::{COMPONENT, Call, Described, Mode};
 use sandbar_sandbox::ComponentBytes;
 
 use super::world::{World, describing, hostile};
@@ -13,7 +12,7 @@ fn a_foreign_component_is_neither_compiled_nor_asked_what_it_is() {
         mode: Some(Mode::Spin),
         ..Described::default()
     });
-    let pin = format!("'{}'", ComponentBytes::new(HOSTILE).digest());
+    let pin = format!("'{}'", ComponentBytes::new(COMPONENT).digest());
     let settings = hostile(&world.api, Mode::Healthy, Call::Open).set("source.digest", &pin);
     world.work.add(&settings);
     let (files, cache) = (["comments.toml"], world.work.path("cache"));
@@ -35,6 +34,6 @@ fn a_foreign_component_is_neither_compiled_nor_asked_what_it_is() {
         }
     }
     // The pinned one is taken.
-    std::fs::write(world.work.path("hostile.wasm"), HOSTILE).unwrap();
+    std::fs::write(world.work.path("hostile.wasm"), COMPONENT).unwrap();
     world.work.run_available("comments").ok();
 }

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use sandbar_components::{COMMENTS, HOSTILE};
+use sandbar_components::COMMENTS;
 use sandbar_harness::ScriptedApi;
-use sandbar_hostile::{Call, Described, MARK, Mode, ROOM};
+use sandbar_hostile::{COMPONENT, Call, Described, MARK, Mode, ROOM};
 use sandbar_pipeline::{PipelineError, SourceError, Stopper, with_causes};
 use sandbar_runtime::{Compiler, NoopObserver, PipelineFile, RunSummary, Runtime, RuntimeError, Trigger};
 use sandbar_sandbox::SandboxError;
@@ -69,7 +69,7 @@ impl World {
 
     pub(super) fn with_cache(cache: Option<&Path>) -> Self {
         let work = Workspace::new();
-        std::fs::write(work.path("hostile.wasm"), HOSTILE).unwrap();
+        std::fs::write(work.path("hostile.wasm"), COMPONENT).unwrap();
         let compiler = Compiler::Program {
             path: env!("CARGO_BIN_EXE_sandbar").into(),
             arguments: vec!["compile-component".into()],
@@ -291,7 +291,7 @@ pub(super) fn toml(value: &impl Serialize) -> String {
 
 /// The hostile component with something else to say of itself.
 pub(super) fn describing(described: &Described) -> Vec<u8> {
-    let mut bytes = HOSTILE.to_vec();
+    let mut bytes = COMPONENT.to_vec();
     let places: Vec<_> = (0..bytes.len() - MARK.len())
         .filter(|at| bytes[*at..].starts_with(MARK.as_bytes()))
         .collect();
