@@ -141,8 +141,8 @@ static TABLES: &[Table] = &[
         form: Form::Inline,
         presence: Optional,
         doc: "A bearer token from a token endpoint. The host fetches the token and renews it. A refresh token that \
-            the endpoint replaces is kept in `secrets/` of a checkpoint location on this machine, readable by its \
-            owner alone. With any other location it is kept in memory.",
+            the endpoint replaces is kept readable by its owner alone: in `secrets/` of a checkpoint location on this \
+            machine, or in the user's state folder when the location is elsewhere.",
     },
     Table {
         path: "source.limits",
