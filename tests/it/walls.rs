@@ -200,7 +200,7 @@ const OTHER_CLOCKS: [(&str, &str); 8] = [
     ),
     ("host/sandbox/src/instance/guard.rs", "the deadline of a call"),
     (
-        "host/runtime/src/runtime.rs",
+        "host/runtime/src/check_options.rs",
         "the deadline of a check of options",
     ),
     (

@@ -26,7 +26,7 @@ use uuid::Uuid;
 use crate::bounds::sound;
 use crate::engine::Table;
 use crate::error::{kernel_error, store_error};
-use crate::projection::cast;
+use crate::values::cast;
 
 /// Bytes that go to the store at once. A smaller file is one request.
 const PART_BYTES: usize = 8 * 1024 * 1024;

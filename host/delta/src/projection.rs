@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, TimestampMicrosecondArray, new_null_array};
-use arrow_cast::CastOptions;
 use arrow_schema::{DataType, Schema};
 use delta_kernel::engine::arrow_conversion::TryIntoArrow;
 use delta_kernel::schema::{DataType as DeltaType, StructField, StructType};
@@ -167,17 +166,4 @@ fn column(source: &Schema, field: &StructField, stamp: Option<&str>) -> Result<C
         target,
         origin,
     })
-}
-
-/// Changes the type of a column. A value that the new type can't hold is an error, never a null.
-pub(crate) fn cast(name: &str, values: &ArrayRef, target: &DataType) -> Result<ArrayRef, String> {
-    if values.data_type() == target {
-        return Ok(Arc::clone(values));
-    }
-    let options = CastOptions {
-        safe: false,
-        ..CastOptions::default()
-    };
-    arrow_cast::cast_with_options(values, target, &options)
-        .map_err(|e| format!("column {name:?} holds a value that can't be written as {target}: {e}"))
 }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type, Float32Type, Float64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_cast::CastOptions;
 use arrow_schema::{DataType, TimeUnit};
 
-use crate::projection::cast;
 use crate::schema::table_type;
 
 /// Days since 1970-01-01 from 0001-01-01 to 9999-12-31, the range of Spark's `DateType`. The Delta protocol writes dates
@@ -227,6 +227,19 @@ fn misfit(values: &dyn Array, row: usize) -> Option<Misfit> {
 fn in_items(items: &ArrayRef, offsets: &[i32], row: usize) -> Option<Misfit> {
     let place = |at: usize| offsets.get(at).map_or(0, |place| *place as usize);
     (place(row)..place(row + 1)).find_map(|item| misfit(items, item))
+}
+
+/// Changes the type of a column. A value that the new type can't hold is an error, never a null.
+pub(crate) fn cast(name: &str, values: &ArrayRef, target: &DataType) -> Result<ArrayRef, String> {
+    if values.data_type() == target {
+        return Ok(Arc::clone(values));
+    }
+    let options = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
+    arrow_cast::cast_with_options(values, target, &options)
+        .map_err(|e| format!("column {name:?} holds a value that can't be written as {target}: {e}"))
 }
 
 #[cfg(test)]

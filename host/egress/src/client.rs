@@ -10,6 +10,7 @@ mod exchange;
 mod flood;
 mod frames;
 mod proxy;
+mod proxy_error;
 mod rate;
 mod send_error;
 #[cfg(test)]

@@ -12,10 +12,10 @@ use sandbar_sandbox::{Connector, SandboxError, SandboxSource};
 use uuid::Uuid;
 
 use crate::RuntimeError;
+use crate::check_options::check_options;
 use crate::conditional_put::Denied;
 use crate::config::{PipelineFile, RetryConfig};
 use crate::location::CheckpointPlace;
-use crate::runtime::check_options;
 use crate::source_options::{open_options, permissions};
 
 /// The interval of polls when the file does not say.

@@ -111,7 +111,9 @@ impl Runtime {
     ) -> Result<Option<Offset>, RuntimeError> {
         let checkpoint = {
             let (location, clock) = (file.checkpoint_location(), self.clock());
-            tokio::task::spawn_blocking(move || crate::location::checkpoint(&location, MissingFolder::Leave, clock))
+            tokio::task::spawn_blocking(move || {
+                crate::location::checkpoint(&location, MissingFolder::Leave, clock)
+            })
         };
         let checkpoint = checkpoint
             .await

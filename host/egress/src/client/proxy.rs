@@ -20,15 +20,16 @@ use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::client::proxy::matcher::Intercept;
-use sandbar_policy::{Grants, Violation, display_url, is_private};
+use sandbar_policy::{Grants, is_private};
 use tokio::time::Instant;
 use tower_service::Service;
 use url::{Host, Url};
 
 use super::connect::{BelowTls, Resolve, Timed};
+use super::proxy_error::{ProxyError, refused};
 use super::{BoxError, HttpClient, Plain, builder, send_error, tls};
 use crate::error::SendError;
-use crate::{HttpError, Network, RequestBody};
+use crate::{Network, RequestBody};
 
 type ForwardClient = Client<Timed<ToProxy>, RequestBody>;
 type TunnelClient = Client<Timed<HttpsConnector<BelowTls<ToProxy>>>, RequestBody>;
@@ -50,21 +51,6 @@ pub(super) struct Ways {
     known: Mutex<HashMap<String, (Instant, bool)>>,
     told: Once,
     warned: Once,
-}
-
-/// Why a proxy gave no connection.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ProxyError {
-    /// Nothing was heard of it.
-    #[error("the proxy {proxy} can't be reached: {reason}")]
-    Unreachable { proxy: Uri, reason: String },
-    /// It said no.
-    #[error("the proxy {proxy} refuses a tunnel to {to}: {status}")]
-    Refused {
-        proxy: Uri,
-        to: String,
-        status: StatusCode,
-    },
 }
 
 impl Ways {
@@ -184,32 +170,6 @@ impl HttpClient {
             tunnel,
         }
     }
-}
-
-impl ProxyError {
-    /// What a request to this URL comes to.
-    pub(super) fn of_request(&self, url: &Url) -> SendError {
-        match self {
-            Self::Refused { proxy, status, .. } if status.is_client_error() => refused(proxy, *status, url),
-            _ => SendError::Failed(HttpError::Internal(Some(self.to_string()))),
-        }
-    }
-}
-
-/// No other try gets another answer.
-fn refused(proxy: &Uri, status: StatusCode, url: &Url) -> SendError {
-    let proxy = proxy.to_string();
-    let proxy = proxy.trim_end_matches('/');
-    let why = match status {
-        StatusCode::PROXY_AUTHENTICATION_REQUIRED => format!(
-            "the proxy {proxy} wants another user name and password (407); write http://user:password@host:port into the variable that names it"
-        ),
-        _ => format!("the proxy {proxy} refuses the way there ({status})"),
-    };
-    SendError::Stopped(Violation::Unreachable {
-        what: display_url(url),
-        why,
-    })
 }
 
 /// Connects to a proxy, whatever the destination.

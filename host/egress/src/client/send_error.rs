@@ -2,7 +2,7 @@ use std::error::Error as StdError;
 use std::io;
 
 use super::flood::{Flood, Meter};
-use super::proxy::ProxyError;
+use super::proxy_error::ProxyError;
 use super::{ProhibitedAddress, Used, prohibited, tls};
 use crate::HttpError;
 use crate::error::SendError;
