@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::{Comment, Settings, Workspace, installed, say, until};
+use crate::support::{Comment, Settings, Workspace, installed, not_installed, until};
 
 /// A json-server with comments of its own. It is stopped when the test is through with it.
 struct JsonServer {
@@ -76,10 +76,11 @@ impl Drop for JsonServer {
     }
 }
 
+#[track_caller]
 fn json_server() -> Option<PathBuf> {
     let folder = installed("json-server").filter(|folder| folder.join("node_modules/json-server").is_dir());
     if folder.is_none() {
-        say("json-server is not installed: run tests/readers/install");
+        not_installed("json-server is");
     }
     folder
 }

@@ -9,7 +9,7 @@ use sandbar_harness::ScriptedApi;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::support::{Comment, Settings, Table, Workspace, installed, repository, say};
+use crate::support::{Comment, Settings, Table, Workspace, installed, not_installed, repository, say};
 
 const READERS: [&str; 4] = ["duckdb", "chdb", "deltalake", "polars"];
 
@@ -27,12 +27,13 @@ pub(crate) fn others_see(work: &Workspace, ids: std::ops::RangeInclusive<i32>) {
 }
 
 /// The Python that has the readers; `None` where they are not installed.
+#[track_caller]
 pub(crate) fn python() -> Option<PathBuf> {
     let python = installed("readers")
         .map(|folder| folder.join("bin/python"))
         .filter(|path| path.exists());
     if python.is_none() {
-        say("readers are not installed: run tests/readers/install");
+        not_installed("readers are");
     }
     python
 }

@@ -179,6 +179,16 @@ pub(crate) fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
+/// Says that a test is left out since this machine lacks a program that `tests/readers/install` brings. With
+/// `SANDBAR_REQUIRE_ALL=1`, as in CI, the test fails instead.
+#[track_caller]
+pub(crate) fn not_installed(program: &str) {
+    let text = format!("{program} not installed: run tests/readers/install");
+    let required = std::env::var_os("SANDBAR_REQUIRE_ALL").is_some_and(|value| value == "1");
+    assert!(!required, "{text} (SANDBAR_REQUIRE_ALL=1)");
+    say(&text);
+}
+
 /// Where cargo lets tests put files, inside the target folder.
 pub(crate) fn scratch() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))

@@ -10,9 +10,10 @@ use sandbar_egress::Forked;
 use sandbar_harness::ScriptedApi;
 use sandbar_hostile::{COMPONENT, Call, Mode};
 use sandbar_pipeline::{Batches, CheckpointLocation, Partition, ReadLimit, Source, SourceError, Stopper};
-use sandbar_policy::Limits;
+use sandbar_policy::{LimitKey, Limits};
 use sandbar_runtime::{
-    NoopObserver, Offset, OpenPipeline, PipelineFile, Runtime, RuntimeError, Trigger, with_causes,
+    NoopObserver, Offset, OpenPipeline, PipelineFile, Remedy, Runtime, RuntimeError, SourceRemedy, Trigger,
+    with_causes,
 };
 use sandbar_sandbox::{
     Compiler, ComponentBytes, Connector, OpenOptions, Sandbox, SandboxBatches, SandboxError, SandboxSource,
@@ -274,8 +275,9 @@ async fn a_new_runtime_works(api: &ScriptedApi, work: &Workspace) {
         }
     };
     assert_eq!(run("reads", Mode::Healthy).await.unwrap().rows, 3);
-    let error = with_causes(&run("spins", Mode::Spin).await.unwrap_err());
-    assert!(error.contains("raise `cpu` under [source.limits]"), "{error}");
+    let error = run("spins", Mode::Spin).await.unwrap_err();
+    let raise = Remedy::Allow(SourceRemedy::Raise(LimitKey::Cpu));
+    assert_eq!(error.remedies(), [raise], "{}", with_causes(&error));
 }
 
 fn offset() -> Offset {

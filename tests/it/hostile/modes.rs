@@ -3,6 +3,7 @@
 use sandbar_components::BUILTIN;
 use sandbar_harness::ScriptedApi;
 use sandbar_hostile::{Call, Described, Mode};
+use sandbar_runtime::{RuntimeError, with_causes};
 
 use super::cases::cases;
 use super::world::{End, World, describing, hostile, toml};
@@ -136,11 +137,11 @@ fn inspect_and_check_stop_a_component_as_a_run_does() {
             "{said}"
         );
         let options = serde_json::json!({"mode": mode, "at": "discover"});
-        let error = world.discover(&options).unwrap_err().to_string();
-        assert!(
-            error.contains("stopped in discover") && error.contains(&raise),
-            "{error}"
-        );
+        let error = RuntimeError::from(world.discover(&options).unwrap_err());
+        let said = with_causes(&error);
+        assert!(said.contains("stopped in discover"), "{said}");
+        let remedies = format!("{:?}", error.remedies()).to_lowercase();
+        assert!(remedies.contains(&format!("raise({key})")), "{remedies}");
 
         let described = Described {
             mode: Some(mode),

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use sandbar_components::COMMENTS;
 use sandbar_harness::ScriptedApi;
 use sandbar_hostile::{COMPONENT, Call, Described, MARK, Mode, ROOM};
-use sandbar_pipeline::{PipelineError, SourceError, Stopper, with_causes};
+use sandbar_pipeline::{PipelineError, Remedy, SourceError, Stopper, with_causes};
 use sandbar_runtime::{Compiler, NoopObserver, PipelineFile, RunSummary, Runtime, RuntimeError, Trigger};
 use sandbar_sandbox::SandboxError;
 use serde::Serialize;
@@ -236,11 +236,14 @@ fn judge(name: &str, outcome: &Result<RunSummary, RuntimeError>, end: &End) -> S
             "{name}: which component? {said}"
         );
     }
+    let allow = error.remedies().into_iter().find_map(|remedy| match remedy {
+        Remedy::Allow(remedy) => Some(remedy.to_toml()),
+        _ => None,
+    });
     if let End::Limit(key) = end {
-        let remedy = format!("raise `{key}` under [source.limits]");
-        assert!(said.contains(&remedy), "{name}: {said}");
+        assert_eq!(allow.as_deref(), Some(*key), "{name}: {said}");
     }
-    said
+    format!("{said}; {}", allow.unwrap_or_default())
 }
 
 fn cache() -> std::path::PathBuf {

@@ -3,7 +3,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use super::{Table, installed, repository, say, until};
+use super::{Table, installed, not_installed, repository, until};
 
 /// moto's S3 server with the bucket `lake`. It is stopped when the test is through with it.
 pub(crate) struct S3Server {
@@ -14,11 +14,12 @@ pub(crate) struct S3Server {
 
 impl S3Server {
     /// Starts one, `None` where it is not installed.
+    #[track_caller]
     pub(crate) fn start() -> Option<Self> {
         let python = installed("readers").map(|folder| folder.join("bin/python"));
         let program = python.as_ref().map(|python| python.with_file_name("moto_server"));
         let (Some(python), Some(program)) = (python, program.filter(|program| program.exists())) else {
-            say("moto's S3 server is not installed: run tests/readers/install");
+            not_installed("moto's S3 server is");
             return None;
         };
         // It can't pick a port and tell which.
