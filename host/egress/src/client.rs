@@ -175,6 +175,10 @@ impl HttpClient {
         self.credentials.iter().map(ActiveCredential::credential)
     }
 
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     pub(crate) fn phases(&self) -> Phases {
         self.phases
     }

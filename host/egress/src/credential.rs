@@ -51,3 +51,28 @@ impl ActiveCredential {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_credential_is_redacted() {
+        let origin = "https://a.example";
+        for credential in [
+            Credential::header(origin, "x-key", "hush-hush").unwrap(),
+            Credential::bearer(origin, "hush-hush").unwrap(),
+            Credential::query(origin, "key", "hush-hush").unwrap(),
+            Credential::basic(origin, "me", "hush-hush").unwrap(),
+        ] {
+            let redactor = Redactor::default();
+            ActiveCredential::new(credential).register_secrets(&redactor);
+            assert_eq!(redactor.redact("my hush-hush"), "my ***");
+        }
+        // The example of RFC 7617.
+        let redactor = Redactor::default();
+        let basic = Credential::basic(origin, "Aladdin", "open sesame").unwrap();
+        ActiveCredential::new(basic).register_secrets(&redactor);
+        assert_eq!(redactor.redact("got QWxhZGRpbjpvcGVuIHNlc2FtZQ=="), "got ***");
+    }
+}

@@ -160,7 +160,7 @@ impl TokenSource {
                 // Another process may have been given a newer one.
                 let kept = self.blocking(store, TokenStore::load).await?;
                 state.refresh = kept.or_else(|| state.refresh.take());
-                Some(lock)
+                lock
             }
             None => None,
         };
@@ -244,12 +244,18 @@ impl TokenSource {
         }
     }
 
-    /// Waits until no other process fetches a token of this credential.
-    async fn lock(&self, store: &TokenStore) -> Result<TokenLock, TokenError> {
+    /// Waits until no other process fetches a token of this credential. `None` where nothing can be kept, as in a
+    /// folder that can't be written: then no other process keeps anything there either.
+    async fn lock(&self, store: &TokenStore) -> Result<Option<TokenLock>, TokenError> {
         let until = Instant::now() + LOCK_TIME;
         loop {
-            if let Some(lock) = self.blocking(store, TokenStore::try_lock).await? {
-                return Ok(lock);
+            match self.blocking(store, TokenStore::try_lock).await {
+                Ok(Some(lock)) => return Ok(Some(lock)),
+                Ok(None) => {}
+                Err(TokenError::Unavailable(reason) | TokenError::Refused(reason)) => {
+                    tracing::debug!("a refresh token is not locked: {reason}");
+                    return Ok(None);
+                }
             }
             if Instant::now() >= until {
                 let reason = format!(

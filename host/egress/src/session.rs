@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Limited};
-use sandbar_policy::{Grants, LimitKey, Limits, Violation, Violations, display_url};
+use sandbar_policy::{Grants, LimitKey, Violation, Violations, display_url};
 use url::Url;
 
 use crate::client::{BoxError, Charset, Decoder, GuestBody, HttpClient, Mask, Meter};
@@ -64,21 +64,15 @@ pub struct ResponseBody(GuestBody);
 pub struct HttpSession {
     client: Arc<HttpClient>,
     usage: Arc<HttpUsage>,
-    response_body: u64,
-    request_body: u64,
-    requests: u64,
     violations: Violations,
 }
 
 impl HttpSession {
     /// A session of a pipeline's client. Breaches of policy are recorded in `violations`.
-    pub fn new(client: Arc<HttpClient>, limits: &Limits, violations: Violations) -> Self {
+    pub fn new(client: Arc<HttpClient>, violations: Violations) -> Self {
         Self {
             client,
             usage: Arc::default(),
-            response_body: limits.response_body,
-            request_body: limits.request_body,
-            requests: limits.requests_per_batch,
             violations,
         }
     }
@@ -125,12 +119,13 @@ impl HttpSession {
     ) -> Result<Response<ResponseBody>, HttpError> {
         let url = admit(self.client.grants(), request.method(), request.uri());
         let url = url.map_err(|e| self.record(e))?;
+        let limits = self.client.limits();
         let phases = self.client.phases();
         let first_byte = shorter(timeouts.first_byte, phases.first_byte);
         let between_bytes = shorter(timeouts.between_bytes, phases.between_bytes);
-        let request = request.map(|body| limited(body, &url, self.request_body, &self.violations));
+        let request = request.map(|body| limited(body, &url, limits.request_body, &self.violations));
         let is_head = request.method() == Method::HEAD;
-        let count = || self.usage.add_request(self.requests);
+        let count = || self.usage.add_request(limits.requests_per_batch);
         let answer = self.client.exchange(url, request, first_byte, count).await;
         let answer = answer.map_err(|e| self.record(e))?;
         let (mut head, incoming) = answer.response.into_parts();
@@ -149,9 +144,9 @@ impl HttpSession {
             incoming,
             decoder,
             charset,
-            left: self.response_body,
-            coded_left: self.response_body,
-            max: self.response_body,
+            left: limits.response_body,
+            coded_left: limits.response_body,
+            max: limits.response_body,
             between_bytes,
             pause: Box::pin(tokio::time::sleep(between_bytes)),
             end: Box::pin(tokio::time::sleep_until(answer.until)),

@@ -20,9 +20,12 @@ impl HttpUsage {
         )
     }
 
-    /// Begins the count of requests that `requests_per_batch` bounds.
-    pub fn begin_count(&self) {
-        self.since_batch.store(0, Ordering::Relaxed);
+    /// Begins a call into the instance. Each has a count of requests of its own; `read` and the first `next` have one
+    /// together, and so has each further record batch.
+    pub fn begin_call(&self, call: &str) {
+        if call != "next" {
+            self.since_batch.store(0, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn add_bytes(&self, bytes: u64) {

@@ -273,20 +273,24 @@ impl Runtime {
     /// [`RuntimeError::Checkpoint`] when the checkpoint location can't be used; [`RuntimeError::Source`] when the component
     /// refuses to be opened.
     pub async fn open(&self, file: &PipelineFile) -> Result<OpenPipeline, RuntimeError> {
-        let sink = {
-            let (file, clock) = (file.clone(), self.clock.clone());
-            move || table_of(&file, clock)
-        };
-        self.open_parts(file, sink, MissingFolder::Create).await
+        self.open_table(file, MissingFolder::Create).await
     }
 
     /// The same for whoever only looks: a checkpoint location that is not there stays so.
     pub(crate) async fn open_to_look(&self, file: &PipelineFile) -> Result<OpenPipeline, RuntimeError> {
+        self.open_table(file, MissingFolder::Leave).await
+    }
+
+    async fn open_table(
+        &self,
+        file: &PipelineFile,
+        missing: MissingFolder,
+    ) -> Result<OpenPipeline, RuntimeError> {
         let sink = {
             let (file, clock) = (file.clone(), self.clock.clone());
             move || table_of(&file, clock)
         };
-        self.open_parts(file, sink, MissingFolder::Leave).await
+        self.open_parts(file, sink, missing).await
     }
 
     /// The same with another sink than the table of the file.

@@ -54,12 +54,8 @@ impl HttpCapability {
         Self(session)
     }
 
-    /// Each call has a count of requests of its own; `read` and the first `next` have one together, and so has each
-    /// further record batch.
     pub(super) fn begin_call(&self, call: &str) {
-        if call != "next" {
-            self.0.usage().begin_count();
-        }
+        self.0.usage().begin_call(call);
     }
 
     pub(super) fn take_usage(&self) -> (u64, u64) {

@@ -8,20 +8,14 @@ use sandbar_egress::Redactor;
 use sandbar_pipeline::Clock;
 use tokio::io::AsyncWrite;
 use tracing::Level;
-use wasmtime::component::Linker;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
-use super::{Capability, HostState, redacted};
+use super::{Capability, linked_by_track, redacted};
 
 pub(super) const CAPABILITY: Capability = Capability {
     imports: &[("sandbar:connector/log", "write log messages")],
     add_to_linker: linked_by_track,
 };
-
-/// The track links what it types.
-fn linked_by_track(_: &mut Linker<HostState>) -> wasmtime::Result<()> {
-    Ok(())
-}
 
 const MAX_MESSAGE: usize = 8 << 10;
 /// What a message costs beside its bytes: short ones fill a log too.

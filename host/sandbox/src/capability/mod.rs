@@ -57,6 +57,11 @@ pub(crate) fn add_to_linker(linker: &mut Linker<HostState>) -> wasmtime::Result<
         .try_for_each(|capability| (capability.add_to_linker)(linker))
 }
 
+/// For interfaces of the contract, which the track links because it types them.
+fn linked_by_track(_: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    Ok(())
+}
+
 /// What the instances of one pipeline share. It outlives a source, so that another version of a component goes on with
 /// the same connections, rate, tokens, log budget and progress note.
 #[derive(Clone)]
@@ -96,7 +101,7 @@ impl HostState {
         wasi.stdout(log.lines(Level::INFO)).stderr(log.lines(Level::WARN));
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles as usize);
-        let session = HttpSession::new(context.client.clone(), limits, violations.clone());
+        let session = HttpSession::new(context.client.clone(), violations.clone());
         Self {
             wasi: wasi.build(),
             table,

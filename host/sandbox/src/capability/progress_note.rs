@@ -3,9 +3,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use sandbar_egress::Redactor;
 use sandbar_pipeline::{CheckpointLocation, with_causes};
 use sandbar_policy::{Violation, Violations};
-use wasmtime::component::Linker;
 
-use super::{Capability, HostState};
+use super::{Capability, linked_by_track};
 
 pub(super) const CAPABILITY: Capability = Capability {
     imports: &[
@@ -17,11 +16,6 @@ pub(super) const CAPABILITY: Capability = Capability {
     ],
     add_to_linker: linked_by_track,
 };
-
-/// The track links what it types.
-fn linked_by_track(_: &mut Linker<HostState>) -> wasmtime::Result<()> {
-    Ok(())
-}
 
 /// The most notes that one call of `commit` may save. One is what it takes; each is made durable.
 const MAX_SAVES: u32 = 16;

@@ -370,3 +370,22 @@ async fn two_processes_that_fetch_at_once_use_each_refresh_token_once() {
     }
     assert_eq!(*newest.lock().unwrap(), 20);
 }
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn where_no_refresh_token_can_be_kept_it_is_used_from_memory() {
+    let Guarded { api, tokens, .. } =
+        guarded(|n| format!(", \"expires_in\": 0, \"refresh_token\": \"refresh-{n}\"")).await;
+    let unwritable = "/proc/none/secrets";
+    let client = oauth(
+        &api,
+        options(&tokens)
+            .with_refresh_token("refresh-0")
+            .with_store(unwritable),
+    );
+    assert_eq!(
+        (status(&client, &api).await, status(&client, &api).await),
+        (200, 200)
+    );
+    assert!(tokens.requests()[1].ends_with("&refresh_token=refresh-1"));
+}

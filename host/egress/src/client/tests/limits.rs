@@ -125,8 +125,9 @@ async fn requests_for_one_batch_are_counted_with_their_redirects() {
     let (message, key) = limit(instance.fetch(to("GET", &server.origin, &[], "")).await);
     assert_eq!(message, "it made more than 3 HTTP requests for one batch");
     assert_eq!(key, "requests_per_batch");
+    instance.session.usage().begin_call("next");
     limit(instance.fetch(to("GET", &server.origin, &[], "")).await);
-    instance.session.usage().begin_count();
+    instance.session.usage().begin_call("read");
     text(instance.fetch(to("GET", &server.origin, &[], "")).await);
     instance.session.usage().take();
     for _ in 0..3 {

@@ -209,7 +209,7 @@ impl Instance {
     fn of(client: &Arc<HttpClient>) -> Self {
         let violations = Violations::default();
         Self {
-            session: HttpSession::new(client.clone(), &client.limits, violations.clone()),
+            session: HttpSession::new(client.clone(), violations.clone()),
             violations,
         }
     }
