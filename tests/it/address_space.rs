@@ -35,7 +35,7 @@ fn a_gibibyte_is_enough_to_compile_and_to_read_in_parallel() {
     let api = ScriptedApi::start(40_000);
     let settings = Settings::of(&api)
         .set("source.options.rows_per_batch", "40000")
-        // Pages of some megabytes, so that memories grow and move.
+        // Pages of some megabytes, which the host holds for its instances.
         .set("source.options.page_size", "10000")
         .set("source.limits.parallelism", "4");
     let work = Workspace::with(&settings);
@@ -51,7 +51,7 @@ fn a_gibibyte_is_enough_to_compile_and_to_read_in_parallel() {
     .ok();
     assert_eq!(ended.batches(), [40_000]);
     let peak = ended.lines()[0]["peak_memory"].as_u64().unwrap();
-    assert!(peak > 4 << 20, "no memory had to move: {peak} bytes");
+    assert!(peak > 3 << 20, "no page was held: {peak} bytes");
     work.table().assert_once(1..=40_000);
     within(GIB, &work, &["status", "comments.toml"]).ok();
 }
@@ -82,6 +82,6 @@ fn limits_hold_there_too_and_what_the_machine_refuses_is_said() {
 fn a_compiler_that_needs_more_than_there_is_says_whose_limit_it_is() {
     let api = ScriptedApi::start(5);
     let work = Workspace::with(&Settings::of(&api));
-    let ended = within(160 << 20, &work, &["run", "comments.toml", "--available-now"]).with_code(1);
+    let ended = within(128 << 20, &work, &["run", "comments.toml", "--available-now"]).with_code(1);
     ended.saying(&["all that this process may have (`ulimit -v`)"]);
 }

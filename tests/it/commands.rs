@@ -99,7 +99,7 @@ fn inspect_shows_what_a_component_can_reach() {
     assert!(
         imports
             .iter()
-            .any(|name| name.starts_with("wasi:http/outgoing-handler")),
+            .any(|name| name.starts_with("sandbar:connector/http")),
         "{imports:?}"
     );
     for never in ["wasi:filesystem", "wasi:sockets"] {
@@ -205,7 +205,7 @@ fn status_tells_where_a_pipeline_stands() {
         silent["latest_error"]
             .as_str()
             .unwrap()
-            .contains("ConnectionRefused"),
+            .contains("connection refused"),
         "{silent}"
     );
     let text = work.run(&["status", "comments.toml"]).ok().stdout;

@@ -19,6 +19,8 @@ mod address_space;
 mod bodies;
 /// `check`, `inspect`, `preview`, `status`, `reset`.
 mod commands;
+/// What outlives a source.
+mod context;
 /// Credentials, and everything where they must not be.
 mod credentials;
 /// `demo` and `demo-api`.
@@ -60,6 +62,9 @@ mod tables;
 mod tls;
 /// Checkpoint locations on Databricks volumes.
 mod volumes;
+
+/// One source in several languages and ways.
+mod languages;
 
 /// Stores that fail, processes that die and runners that meet, over a real table in one process.
 mod chaos;

@@ -142,7 +142,7 @@ fn a_handshake_that_never_ends_comes_to_the_end_of_the_request() {
     let work = Workspace::with(&settings);
     run(&work, &authority)
         .with_code(1)
-        .saying(&[&origin, "HttpResponseTimeout"]);
+        .saying(&[&origin, "http response timeout"]);
 }
 
 #[test]

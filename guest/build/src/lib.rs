@@ -24,14 +24,19 @@ const INPUTS: [&str; 5] = [
 ///
 /// What fails ends the build, with the reason.
 pub fn component(root: &Path, package: &str, folders: &[&str], file: &str) {
-    if let Err(message) = build(root, package, folders, file) {
+    component_with(root, package, &[], folders, file);
+}
+
+/// The same with features of the crate.
+pub fn component_with(root: &Path, package: &str, features: &[&str], folders: &[&str], file: &str) {
+    if let Err(message) = build(root, package, features, folders, file) {
         for line in message.lines() {
             println!("cargo::error={line}");
         }
     }
 }
 
-fn build(root: &Path, package: &str, folders: &[&str], file: &str) -> Result<(), String> {
+fn build(root: &Path, package: &str, features: &[&str], folders: &[&str], file: &str) -> Result<(), String> {
     for input in INPUTS.iter().chain(folders) {
         println!("cargo::rerun-if-changed={}", root.join(input).display());
     }
@@ -39,7 +44,7 @@ fn build(root: &Path, package: &str, folders: &[&str], file: &str) -> Result<(),
 
     let out = PathBuf::from(variable("OUT_DIR")?);
     let target = target_folder(&out);
-    compile(root, &target, package)?;
+    compile(root, &target, package, features)?;
     let built = target
         .join(TARGET)
         .join("guest")
@@ -59,7 +64,7 @@ fn target_folder(out: &Path) -> PathBuf {
     outer.unwrap_or(out).join("guests")
 }
 
-fn compile(root: &Path, target: &Path, package: &str) -> Result<(), String> {
+fn compile(root: &Path, target: &Path, package: &str, features: &[&str]) -> Result<(), String> {
     let mut cargo = clean(&variable("CARGO")?);
     cargo.current_dir(root).env("CARGO_TARGET_DIR", target);
     cargo.args([
@@ -71,6 +76,8 @@ fn compile(root: &Path, target: &Path, package: &str) -> Result<(), String> {
         TARGET,
         "--package",
         package,
+        "--features",
+        &features.join(","),
     ]);
     let status = cargo
         .status()

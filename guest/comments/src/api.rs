@@ -3,10 +3,8 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use sandbar_sdk::http::{Client, MAX_BODY, Pending, Request, Response, Url};
+use sandbar_sdk::http::{Client, Pending, Request, Response, Url};
 use sandbar_sdk::{Error, Result};
-
-use crate::rows;
 
 /// More rows than any API has: one that still gives rows this far gives the same ones over and over.
 const MAX_ROWS: u64 = 1 << 48;
@@ -65,13 +63,12 @@ impl Api {
     /// Counts the rows that exist from `start` on, up to `limit` of them.
     pub(crate) fn count(&self, start: u64, limit: u64) -> Result<Counted> {
         let response = self.send(start, limit)?.wait()?.error_for_status()?;
-        let total = total(&response)?;
-        let request = response.request().to_owned();
-        let found = rows::count(&response.utf8(MAX_BODY)?, start, limit, &request)?;
+        let rows = response.count("")?.unwrap_or_default();
+        refuse_more(&response, rows, limit)?;
         Ok(Counted {
-            rows: found.rows,
-            total,
-            first: found.first,
+            rows,
+            total: total(&response)?,
+            first: first_id(&response)?,
         })
     }
 
@@ -195,6 +192,23 @@ impl Api {
 
     fn lost(&self, start: u64, why: &str) -> Error {
         Error::offset_lost(format_args!("offset {start} is gone at {}: {why}", self.url))
+    }
+}
+
+/// The id of the first row, where it is a number or a text.
+pub(crate) fn first_id(response: &Response) -> Result<Option<String>> {
+    let id = response.value("/0/id")?;
+    Ok(id.filter(|id| id.starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit())))
+}
+
+/// An API that gives more rows than it was asked for is another one.
+pub(crate) fn refuse_more(response: &Response, rows: u64, wanted: u64) -> Result<()> {
+    match rows > wanted {
+        true => Err(Error::malformed(format_args!(
+            "{} gave {rows} rows, more than the {wanted} that were asked for",
+            response.request()
+        ))),
+        false => Ok(()),
     }
 }
 

@@ -8,19 +8,15 @@
 //! offset tells where to go on.
 
 mod api;
-mod columns;
-mod json;
 mod offset;
 mod options;
 mod pages;
-mod rows;
 
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use sandbar_sdk::arrow::{RecordBatch, SchemaRef};
-use sandbar_sdk::http::{Client, Host};
-use sandbar_sdk::{Connector, ReadLimit, Result, Source, Stream};
+use sandbar_sdk::http::Client;
+use sandbar_sdk::{Connector, ReadLimit, Result, Rows, Schema, Source, Stream};
 
 use crate::api::Api;
 pub use crate::offset::{Offset, Partition};
@@ -35,33 +31,17 @@ pub struct Comments {
 }
 
 impl Comments {
-    /// Opens the source over any client; [`Connector::open`] takes the one of the host.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::InvalidOptions`](sandbar_sdk::Error::InvalidOptions) that names the option.
-    pub fn over(client: Rc<dyn Client>, options: Options) -> Result<Self> {
-        let Options {
-            api_url,
-            rows_per_batch,
-            page_size,
-        } = options;
-        let api = Api::new(client, api_url)?;
-        Ok(Self {
-            api,
-            rows_per_batch: rows_per_batch.map(u64::from),
-            page_size,
-        })
-    }
-
-    /// The most rows that a micro-batch may take. Who asks without a limit wants to know the end of everything:
+    /// The row at which a micro-batch ends at the latest. Who asks without a limit wants to know the end of everything:
     /// `rows_per_batch` must not hide it.
-    fn most(&self, limit: ReadLimit) -> u64 {
-        let Some(most) = limit.max_rows else {
-            return u64::MAX;
-        };
-        self.rows_per_batch.map_or(most, |own| own.min(most))
+    fn most(&self, start: &Offset, max_rows: Option<u64>) -> u64 {
+        let rows = max_rows.map(|max| self.rows_per_batch.map_or(max, |own| own.min(max)));
+        start.current.saturating_add(rows.unwrap_or(u64::MAX))
     }
+}
+
+/// The columns of a comment. What the API leaves out is null.
+fn schema() -> Schema {
+    Schema::text("id int, name string, email string, body string")
 }
 
 impl Connector for Comments {
@@ -77,30 +57,46 @@ impl Connector for Comments {
     type Options = Options;
     type Offset = Offset;
 
-    fn open(_stream: &str, options: Options) -> Result<Self> {
-        Self::over(Rc::new(Host), options)
+    fn open(_stream: &str, options: Options, client: Rc<dyn Client>) -> Result<Self> {
+        #[cfg(all(target_family = "wasm", feature = "wasi-http"))]
+        let client = {
+            drop(client);
+            Rc::new(sandbar_sdk::http::WasiHttp)
+        };
+        let Options {
+            api_url,
+            rows_per_batch,
+            page_size,
+        } = options;
+        Ok(Self {
+            api: Api::new(client, api_url)?,
+            rows_per_batch: rows_per_batch.map(u64::from),
+            page_size,
+        })
     }
 
     fn check(&self) -> Result<()> {
         self.api.count(0, 1).map(drop)
     }
 
-    fn schema(&self) -> SchemaRef {
-        columns::schema()
+    fn schema(&self) -> Result<Schema> {
+        Ok(schema())
     }
 }
 
 impl Source for Comments {
     type Partition = Partition;
 
-    fn latest_offset(&self, start: &Offset, up_to: Option<&Offset>, limit: ReadLimit) -> Result<Offset> {
-        let most = start.current.saturating_add(self.most(limit));
-        let end = match up_to {
-            Some(pinned) => pinned.current.min(most),
-            None => self.api.latest(start.current, most)?,
-        };
+    fn latest_offset(&self, start: &Offset, max_rows: Option<u64>) -> Result<Offset> {
+        let latest = self.api.latest(start.current, self.most(start, max_rows))?;
         Ok(Offset {
-            current: end.max(start.current),
+            current: latest.max(start.current),
+        })
+    }
+
+    fn batch_end(&self, start: &Offset, latest: &Offset, limit: ReadLimit) -> Result<Offset> {
+        Ok(Offset {
+            current: latest.current.min(self.most(start, limit.max_rows)),
         })
     }
 
@@ -108,7 +104,7 @@ impl Source for Comments {
         offset::split(start, end, self.page_size)
     }
 
-    fn read(&self, partition: Partition) -> Result<impl Iterator<Item = Result<RecordBatch>> + 'static> {
+    fn read(&self, partition: Partition) -> Result<impl Iterator<Item = Result<Rows>>> {
         Ok(Pages::new(self.api.clone(), partition, self.page_size))
     }
 }

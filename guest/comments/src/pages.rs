@@ -1,12 +1,11 @@
-use sandbar_sdk::arrow::RecordBatch;
-use sandbar_sdk::http::{MAX_BODY, Pending};
-use sandbar_sdk::{Error, Result, SeenPages};
+use sandbar_sdk::http::Pending;
+use sandbar_sdk::{Error, Result, Rows, SeenPages, Selection};
 
-use crate::api::Api;
+use crate::api::{Api, first_id, refuse_more};
 use crate::offset::Partition;
-use crate::rows;
+use crate::schema;
 
-/// The rows of a partition, one batch per page. While a page is parsed, the next one is on its way.
+/// The rows of a partition, one batch per page. While a page is read, the next one is on its way.
 pub struct Pages {
     api: Api,
     next: u64,
@@ -37,41 +36,40 @@ impl Pages {
         self.api.send(start, self.wanted(start))
     }
 
-    fn page(&mut self) -> Result<RecordBatch> {
+    fn page(&mut self) -> Result<Rows> {
         let (start, wanted) = (self.next, self.wanted(self.next));
         let pending = match self.ahead.take() {
             Some(pending) => pending,
             None => self.send(start)?,
         };
         let response = pending.wait()?.error_for_status()?;
-        let request = response.request().to_owned();
-        let body = response.utf8(MAX_BODY)?;
         let behind = start + wanted;
         if behind < self.end {
             self.ahead = Some(self.send(behind)?);
         }
-        let page = rows::parse(&body, start, wanted, &request)?;
-        let got = page.num_rows() as u64;
+        let rows = response.rows(&schema(), &Selection::default())?;
+        let got = rows.count();
+        refuse_more(&response, got, wanted)?;
         if got == 0 {
-            let end = self.end;
+            let (request, end) = (response.request(), self.end);
             return Err(Error::malformed(format_args!(
                 "{request} gave no rows, and rows {start} to {end} did exist"
             )));
         }
-        if let Some(ids) = rows::ids(&page) {
-            self.seen.check(ids, &request)?;
+        if let Some(id) = first_id(&response)? {
+            self.seen.check(&id, &response.request())?;
         }
         if got < wanted {
             // What was asked for ahead begins too late.
             self.ahead = None;
         }
         self.next = start + got;
-        Ok(page)
+        Ok(rows.into())
     }
 }
 
 impl Iterator for Pages {
-    type Item = Result<RecordBatch>;
+    type Item = Result<Rows>;
 
     fn next(&mut self) -> Option<Self::Item> {
         (self.next < self.end).then(|| self.page())

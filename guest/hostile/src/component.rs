@@ -3,8 +3,8 @@
 use std::cell::Cell;
 
 use crate::bindings::generated::exports::sandbar::connector::connector as wit;
-use crate::bindings::generated::sandbar::connector::checkpoint;
-use crate::bindings::generated::sandbar::connector::types::Error;
+use crate::bindings::generated::sandbar::connector::progress_note;
+use crate::bindings::generated::sandbar::connector::values::{Error, Schema};
 
 use crate::harm::harm;
 use crate::modes::{Call, Described, MARK, Mode, Options, ROOM};
@@ -41,7 +41,9 @@ impl Opened {
             at: Call::Open,
             size: 0,
             schema: String::new(),
+            schema_text: String::new(),
             rows: vec![],
+            json: vec![],
             request: Default::default(),
         };
         Self(options.cloned().unwrap_or_else(none))
@@ -105,36 +107,64 @@ impl wit::Guest for Hostile {
         } else {
             1
         };
-        let stream = wit::StreamInfo {
-            name: "all".to_owned(),
-            summary: String::new(),
-            key: vec![],
-        };
-        Ok(vec![stream; streams as usize])
+        Ok(vec![stream_info(); streams as usize])
+    }
+}
+
+fn stream_info() -> wit::StreamInfo {
+    wit::StreamInfo {
+        name: "all".to_owned(),
+        summary: String::new(),
+        key: vec![],
     }
 }
 
 /// A schema that takes everything. How it misbehaves may change under a pipeline.
 fn any_options() -> String {
-    let free = ["mode", "at", "size", "schema", "rows", "request"];
+    let free = [
+        "mode",
+        "at",
+        "size",
+        "schema",
+        "schema_text",
+        "rows",
+        "json",
+        "request",
+    ];
     let free = free.map(|name| format!(r#""{name}":{{"x-sandbar-identity":false}}"#));
     format!(r#"{{"type":"object","properties":{{{}}}}}"#, free.join(","))
 }
 
 impl wit::GuestSource for Opened {
-    fn open(_: String, options: String) -> Result<wit::Source, Error> {
+    fn open(_: Option<String>, options: String) -> Result<wit::Source, Error> {
         let options = parse(&options)?;
         at(&options, Call::Open)?;
         Ok(wit::Source::new(Self(options)))
+    }
+
+    fn info(&self) -> wit::StreamInfo {
+        let _ = self.at(Call::Info);
+        stream_info()
+    }
+
+    fn reading(&self) -> wit::Reading {
+        let _ = self.at(Call::Reading);
+        match self.0.mode {
+            Mode::EmptySteps | Mode::StuckSteps | Mode::NoEnd => wit::Reading::Sequential,
+            _ => wit::Reading::Ranges,
+        }
     }
 
     fn check(&self) -> Result<(), Error> {
         self.at(Call::Check)
     }
 
-    fn schema(&self) -> Result<Vec<u8>, Error> {
+    fn schema(&self) -> Result<Schema, Error> {
         self.at(Call::Schema)?;
-        bytes(&self.0.schema)
+        Ok(match self.0.schema_text.is_empty() {
+            true => Schema::ArrowIpc(bytes(&self.0.schema)?),
+            false => Schema::Text(self.0.schema_text.clone()),
+        })
     }
 
     fn initial_offset(&self) -> Result<String, Error> {
@@ -145,27 +175,30 @@ impl wit::GuestSource for Opened {
             Mode::OffsetDeep => format!("{}{}", "[".repeat(101), "]".repeat(101)),
             Mode::SaveOutside => {
                 // It goes on as if nothing were.
-                let _ = checkpoint::save("{\"current\": 5}");
+                let _ = progress_note::save("{\"current\": 5}");
                 "0".to_owned()
             }
             _ => "0".to_owned(),
         })
     }
 
-    fn latest_offset(
-        &self,
-        start: String,
-        up_to: Option<String>,
-        _: wit::ReadLimit,
-    ) -> Result<Option<String>, Error> {
+    fn latest_offset(&self, start: String, _: Option<u64>) -> Result<String, Error> {
         self.at(Call::LatestOffset)?;
         Ok(match self.0.mode {
-            Mode::EmptySteps | Mode::StuckSteps | Mode::NoEnd => None,
-            Mode::OffsetCircle if start == "1" => Some("0".to_owned()),
-            Mode::OffsetBack if up_to.is_none() => Some("2".to_owned()),
-            Mode::OffsetBack if start == "1" => Some("0".to_owned()),
-            Mode::OffsetStays if up_to.is_some() => Some(start),
-            _ => Some("1".to_owned()),
+            Mode::OffsetCircle if start == "1" => "0",
+            Mode::OffsetBack => "2",
+            _ => "1",
+        }
+        .to_owned())
+    }
+
+    fn batch_end(&self, start: String, latest: String, _: wit::ReadLimit) -> Result<String, Error> {
+        self.at(Call::BatchEnd)?;
+        Ok(match self.0.mode {
+            Mode::OffsetBack if start == "1" => "0".to_owned(),
+            Mode::OffsetBack => "1".to_owned(),
+            Mode::OffsetStays => start,
+            _ => latest,
         })
     }
 
@@ -195,12 +228,12 @@ impl wit::GuestSource for Opened {
     fn commit(&self, end: String) -> Result<(), Error> {
         self.at(Call::Commit)?;
         match self.0.mode {
-            Mode::SaveHuge => checkpoint::save(&format!("\"{}\"", "x".repeat(self.0.size as usize))),
-            Mode::SaveNoJson => checkpoint::save("{\"current\": "),
+            Mode::SaveHuge => progress_note::save(&format!("\"{}\"", "x".repeat(self.0.size as usize))),
+            Mode::SaveNoJson => progress_note::save("{\"current\": "),
             Mode::SaveForever => loop {
-                let _ = checkpoint::save(&end);
+                let _ = progress_note::save(&end);
             },
-            _ => checkpoint::save(&end),
+            _ => progress_note::save(&end),
         }
     }
 }
@@ -209,6 +242,12 @@ impl wit::GuestBatches for Reading {
     fn next(&self) -> Result<Option<wit::Batch>, Error> {
         at(&self.options, Call::Next)?;
         let given = self.given.replace(self.given.get() + 1);
+        if let Some(text) = self.options.json.get(given as usize) {
+            return Ok(Some(wit::Batch {
+                rows: wit::BatchRows::Json(text.clone().into_bytes()),
+                end: None,
+            }));
+        }
         let rows = &self.options.rows;
         let (rows, end) = match self.options.mode {
             Mode::EmptyBatches | Mode::EndlessRows => (rows.first(), None),
@@ -218,7 +257,7 @@ impl wit::GuestBatches for Reading {
         };
         let Some(rows) = rows else { return Ok(None) };
         Ok(Some(wit::Batch {
-            rows: bytes(rows)?,
+            rows: wit::BatchRows::ArrowIpc(bytes(rows)?),
             end: end.map(|end| end.to_string()),
         }))
     }

@@ -5,8 +5,8 @@ use std::hint::black_box;
 use wasip2::clocks::{monotonic_clock, wall_clock};
 use wasip2::http::types::Fields;
 
-use crate::bindings::generated::sandbar::connector::log;
-use crate::bindings::generated::sandbar::connector::types::{Error, Unavailable};
+use crate::bindings::generated::sandbar::connector::values::{Error, Unavailable};
+use crate::bindings::generated::sandbar::connector::{http, log, rows};
 use crate::{Mode, Options, request};
 
 const HOUR: u64 = 3_600_000_000_000;
@@ -97,9 +97,74 @@ pub(crate) fn harm(mode: Mode, options: Option<&Options>) -> Result<(), Error> {
                 return request::send(&options.request).map_err(Error::Internal);
             }
         }
+        Mode::Direct => {
+            if let Some(options) = options {
+                let response = http::send(&request::direct(&options.request))?;
+                return Err(Error::Internal(format!("answered with {}", response.status())));
+            }
+        }
+        Mode::SendFlood | Mode::SendTooMany => {
+            let request =
+                request::direct(&options.map(|options| options.request.clone()).unwrap_or_default());
+            let at_once = if mode == Mode::SendFlood { 64 } else { 65 };
+            loop {
+                let responses = http::send_all(&vec![request.clone(); at_once]);
+                if mode == Mode::SendTooMany {
+                    responses.into_iter().collect::<Result<Vec<_>, _>>()?;
+                }
+            }
+        }
+        Mode::KeepResponses => {
+            let request =
+                request::direct(&options.map(|options| options.request.clone()).unwrap_or_default());
+            let mut kept = vec![];
+            loop {
+                kept.push(http::send(&request)?);
+            }
+        }
+        Mode::BeginFlood => {
+            let request =
+                request::direct(&options.map(|options| options.request.clone()).unwrap_or_default());
+            let mut kept = vec![];
+            loop {
+                kept.push(http::begin(&request)?);
+            }
+        }
+        Mode::OddSelections => return Err(Error::Internal(odd_selections())),
         _ => {}
     }
     Ok(())
+}
+
+/// What the host says to each.
+fn odd_selections() -> String {
+    let selection = |path: &str, name: &str, source: rows::ColumnSource| rows::Selection {
+        path: path.to_owned(),
+        layout: rows::Layout::Array,
+        columns: vec![rows::Column {
+            name: name.to_owned(),
+            source,
+        }],
+        skip: 0,
+        max_rows: None,
+    };
+    let value = |pointer: &str| rows::ColumnSource::Value(pointer.to_owned());
+    let odd = [
+        selection("", "nobody", value("/id")),
+        selection("no pointer", "id", value("/id")),
+        selection(&"/a".repeat(1_000), "id", value("/id")),
+        selection("", "id", rows::ColumnSource::Constant("{".to_owned())),
+        selection("", "id", rows::ColumnSource::Constant("\"x\"".to_owned())),
+        selection("", "id", rows::ColumnSource::JsonText("/id".to_owned())),
+    ];
+    let said = odd
+        .iter()
+        .map(|selection| match rows::read_json(b"[{\"id\": 1}]", selection) {
+            Ok(rows) => format!("{} rows", rows.count()),
+            Err(Error::Internal(reason) | Error::Malformed(reason)) => reason,
+            Err(other) => format!("{other:?}"),
+        });
+    said.collect::<Vec<_>>().join("; ")
 }
 
 fn deeper(depth: u64) -> u64 {

@@ -128,6 +128,22 @@ modes! {
     HeaderInjection,
     /// Sends a request whose headers say where it ends and whom it is for.
     Smuggling,
+    /// Gives batches as JSON text, which is `json`.
+    JsonRows,
+    /// Gives a schema as text, which is `schema_text`.
+    SchemaText,
+    /// Sends a request through the contract's own interface.
+    Direct,
+    /// Sends requests for ever, 64 at once.
+    SendFlood,
+    /// Sends 65 requests at once.
+    SendTooMany,
+    /// Keeps every response that it gets, for ever.
+    KeepResponses,
+    /// Begins requests for ever, and waits for none.
+    BeginFlood,
+    /// Asks for rows that it may not have yet, and by selections that are none.
+    OddSelections,
     /// Saves a note outside of commit.
     SaveOutside,
     /// Saves a note of `size` bytes.
@@ -145,10 +161,13 @@ modes! {
 pub enum Call {
     Discover,
     Open,
+    Info,
+    Reading,
     Check,
     Schema,
     InitialOffset,
     LatestOffset,
+    BatchEnd,
     Partitions,
     Read,
     ReadFrom,
@@ -169,6 +188,12 @@ pub struct Options {
     /// The IPC stream of the schema, in hexadecimal digits.
     #[serde(default)]
     pub schema: String,
+    /// The schema as text, instead.
+    #[serde(default)]
+    pub schema_text: String,
+    /// Batches as JSON text, before those of `rows`.
+    #[serde(default)]
+    pub json: Vec<String>,
     /// The IPC streams of batches, in hexadecimal digits.
     #[serde(default)]
     pub rows: Vec<String>,

@@ -2,6 +2,23 @@ use wasip2::http::outgoing_handler;
 use wasip2::http::types::{Fields, Method, OutgoingRequest, Scheme};
 
 use crate::Asked;
+use crate::bindings::generated::sandbar::connector::http;
+
+/// The request as the contract's own interface takes it.
+pub(crate) fn direct(asked: &Asked) -> http::Request {
+    http::Request {
+        method: if asked.method.is_empty() {
+            "GET"
+        } else {
+            &asked.method
+        }
+        .to_owned(),
+        url: format!("http://{}{}", asked.authority, asked.path),
+        headers: asked.headers.clone(),
+        body: None,
+        timeout_ms: None,
+    }
+}
 
 /// Sends a request as it is told, and takes no notice of what it is refused on the way.
 pub(crate) fn send(asked: &Asked) -> Result<(), String> {

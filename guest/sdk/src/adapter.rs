@@ -1,31 +1,29 @@
 //! From typed sources to the JSON text and the bytes of the contract. What is left to the bindings is names.
 
-use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use crate::http::Client;
+use crate::{Connector, Error, ReadLimit, Result, Rows, SequentialSource, Source, Stream, json, options};
+use std::rc::Rc;
 
-use crate::{Connector, Error, ReadLimit, Result, SequentialSource, Source, Stream, batch, json, options};
-
-/// Rows as an IPC stream, and the offset that they reach where the source is a sequential one.
-pub struct Rows {
-    pub ipc: Vec<u8>,
+/// Rows, and the offset that they reach where the source is a sequential one.
+pub struct Batch {
+    pub rows: Rows,
     pub end: Option<String>,
 }
 
-pub type Batches = Box<dyn Iterator<Item = Result<Rows>>>;
+pub type Batches = Box<dyn Iterator<Item = Result<Batch>>>;
 
 /// One way to read, in the contract's terms. What a source does not have is never called by a host.
+///
+/// A component opens one source and ends with it, so that readers may borrow the source for as long as they like.
 pub trait Kind: 'static {
     type Connector: Connector;
+    const READS_RANGES: bool;
 
-    fn latest_offset(
-        source: &Self::Connector,
-        start: &str,
-        up_to: Option<&str>,
-        limit: ReadLimit,
-    ) -> Result<Option<String>>;
+    fn latest_offset(source: &Self::Connector, start: &str, max_rows: Option<u64>) -> Result<String>;
+    fn batch_end(source: &Self::Connector, start: &str, latest: &str, limit: ReadLimit) -> Result<String>;
     fn partitions(source: &Self::Connector, start: &str, end: &str) -> Result<Vec<String>>;
-    fn read(source: &Self::Connector, partition: &str) -> Result<Batches>;
-    fn read_from(source: &Self::Connector, start: &str, limit: ReadLimit) -> Result<Batches>;
+    fn read(source: &'static Self::Connector, partition: &str) -> Result<Batches>;
+    fn read_from(source: &'static Self::Connector, start: &str, limit: ReadLimit) -> Result<Batches>;
 }
 
 /// The kind of a [`Source`].
@@ -37,15 +35,16 @@ pub struct Sequential<S>(std::marker::PhantomData<S>);
 impl<S: Source> Kind for Bounded<S> {
     type Connector = S;
 
-    fn latest_offset(
-        source: &S,
-        start: &str,
-        up_to: Option<&str>,
-        limit: ReadLimit,
-    ) -> Result<Option<String>> {
-        let up_to: Option<S::Offset> = up_to.map(|text| json::read("offset", text)).transpose()?;
-        let end = source.latest_offset(&json::read("offset", start)?, up_to.as_ref(), limit)?;
-        json::write("offset", &end).map(Some)
+    const READS_RANGES: bool = true;
+
+    fn latest_offset(source: &S, start: &str, max_rows: Option<u64>) -> Result<String> {
+        let latest = source.latest_offset(&json::read("offset", start)?, max_rows)?;
+        json::write("offset", &latest)
+    }
+
+    fn batch_end(source: &S, start: &str, latest: &str, limit: ReadLimit) -> Result<String> {
+        let (start, latest) = (json::read("offset", start)?, json::read("offset", latest)?);
+        json::write("offset", &source.batch_end(&start, &latest, limit)?)
     }
 
     fn partitions(source: &S, start: &str, end: &str) -> Result<Vec<String>> {
@@ -60,46 +59,53 @@ impl<S: Source> Kind for Bounded<S> {
             .collect()
     }
 
-    fn read(source: &S, partition: &str) -> Result<Batches> {
-        let schema = source.schema();
+    fn read(source: &'static S, partition: &str) -> Result<Batches> {
         let batches = source.read(json::read("partition", partition)?)?;
-        Ok(Box::new(batches.map(move |batch| rows(&schema, &batch?, None))))
+        Ok(Box::new(batches.map(|rows| {
+            Ok(Batch {
+                rows: rows?,
+                end: None,
+            })
+        })))
     }
 
-    fn read_from(_: &S, _: &str, _: ReadLimit) -> Result<Batches> {
-        Err(Error::internal(format_args!(
-            "{} reads partitions, not on from an offset",
-            S::NAME
-        )))
+    fn read_from(_: &'static S, _: &str, _: ReadLimit) -> Result<Batches> {
+        Err(reads_otherwise::<S>("ranges"))
     }
 }
 
 impl<S: SequentialSource> Kind for Sequential<S> {
     type Connector = S;
+    const READS_RANGES: bool = false;
 
-    fn latest_offset(_: &S, _: &str, _: Option<&str>, _: ReadLimit) -> Result<Option<String>> {
-        Ok(None)
+    fn latest_offset(_: &S, _: &str, _: Option<u64>) -> Result<String> {
+        Err(reads_otherwise::<S>("sequentially"))
+    }
+
+    fn batch_end(_: &S, _: &str, _: &str, _: ReadLimit) -> Result<String> {
+        Err(reads_otherwise::<S>("sequentially"))
     }
 
     fn partitions(_: &S, _: &str, _: &str) -> Result<Vec<String>> {
-        Err(Error::internal(format_args!(
-            "{} reads on from an offset, not partitions",
-            S::NAME
-        )))
+        Err(reads_otherwise::<S>("sequentially"))
     }
 
-    fn read(source: &S, _: &str) -> Result<Batches> {
-        Self::partitions(source, "", "").map(|_| Box::new(std::iter::empty()) as Batches)
+    fn read(_: &'static S, _: &str) -> Result<Batches> {
+        Err(reads_otherwise::<S>("sequentially"))
     }
 
-    fn read_from(source: &S, start: &str, limit: ReadLimit) -> Result<Batches> {
-        let schema = source.schema();
-        let batches = source.read_from(&json::read("offset", start)?, limit)?;
-        Ok(Box::new(batches.map(move |batch| {
-            let (batch, end) = batch?;
-            rows(&schema, &batch, Some(json::write("offset", &end)?))
+    fn read_from(source: &'static S, start: &str, limit: ReadLimit) -> Result<Batches> {
+        let batches = source.read_from(json::read("offset", start)?, limit)?;
+        Ok(Box::new(batches.map(|batch| {
+            let (rows, end) = batch?;
+            let end = Some(json::write("offset", &end)?);
+            Ok(Batch { rows, end })
         })))
     }
+}
+
+fn reads_otherwise<C: Connector>(how: &str) -> Error {
+    Error::internal(format_args!("{} is read {how}", C::NAME))
 }
 
 pub fn discover<C: Connector>(text: &str) -> Result<Vec<Stream>> {
@@ -111,19 +117,31 @@ pub fn discover<C: Connector>(text: &str) -> Result<Vec<Stream>> {
     }
 }
 
-pub fn open<C: Connector>(stream: &str, text: &str) -> Result<C> {
+/// Opens a stream, the only one where none is named, and returns what is known of it.
+pub fn open<C: Connector>(stream: Option<&str>, text: &str, client: Rc<dyn Client>) -> Result<(Stream, C)> {
     let options = options::parse(text)?;
-    let name = match C::STREAMS {
-        [] => stream,
-        [only] if stream.is_empty() => &only.name,
-        streams if streams.iter().any(|known| known.name == stream) => stream,
-        streams => {
-            let names: Vec<&str> = streams.iter().map(|known| &*known.name).collect();
-            let what = format!("there is no stream \"{stream}\", only {}", names.join(", "));
-            return Err(Error::invalid_option("stream", what));
-        }
+    let unknown = |what: String| Err(Error::invalid_option("stream", what));
+    let stream = match (C::STREAMS, stream) {
+        ([], Some(name)) => Stream {
+            name: name.to_owned().into(),
+            ..Stream::new("", "")
+        },
+        ([], None) => return unknown("name one".to_owned()),
+        ([only], None) => only.clone(),
+        (streams, name) => match streams.iter().find(|known| Some(&*known.name) == name) {
+            Some(known) => known.clone(),
+            None => {
+                let names: Vec<&str> = streams.iter().map(|known| &*known.name).collect();
+                let named = name.map_or_else(
+                    || "name one".to_owned(),
+                    |name| format!("there is no stream \"{name}\""),
+                );
+                return unknown(format!("{named}, of {}", names.join(", ")));
+            }
+        },
     };
-    C::open(name, options)
+    let source = C::open(&stream.name, options, client)?;
+    Ok((source.stream().unwrap_or(stream), source))
 }
 
 pub fn initial_offset<C: Connector>(source: &C) -> Result<String> {
@@ -132,17 +150,4 @@ pub fn initial_offset<C: Connector>(source: &C) -> Result<String> {
 
 pub fn commit<C: Connector>(source: &C, end: &str) -> Result<()> {
     source.commit(&json::read("offset", end)?)
-}
-
-fn rows(schema: &SchemaRef, batch: &RecordBatch, end: Option<String>) -> Result<Rows> {
-    if batch.schema_ref() != schema {
-        let (got, promised) = (batch.schema_ref(), schema);
-        return Err(Error::internal(format_args!(
-            "a batch has the schema {got:?}, promised was {promised:?}"
-        )));
-    }
-    Ok(Rows {
-        ipc: batch::to_ipc(batch)?,
-        end,
-    })
 }

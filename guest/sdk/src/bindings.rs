@@ -16,16 +16,16 @@ pub mod generated {
     });
 }
 
-use generated::sandbar::connector::types as wit_types;
+use generated::sandbar::connector::values as wit;
 
-impl From<Error> for wit_types::Error {
+impl From<Error> for wit::Error {
     fn from(error: Error) -> Self {
         match error {
             Error::InvalidOptions(message) => Self::InvalidOptions(message),
             Error::Unauthorized(message) => Self::Unauthorized(message),
             Error::Unavailable { message, retry_after } => {
                 let millis = retry_after.map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
-                Self::Unavailable(wit_types::Unavailable {
+                Self::Unavailable(wit::Unavailable {
                     message,
                     retry_after_ms: millis,
                 })
@@ -37,21 +37,21 @@ impl From<Error> for wit_types::Error {
     }
 }
 
-impl From<wit_types::Error> for Error {
-    fn from(error: wit_types::Error) -> Self {
+impl From<wit::Error> for Error {
+    fn from(error: wit::Error) -> Self {
         match error {
-            wit_types::Error::InvalidOptions(message) => Self::InvalidOptions(message),
-            wit_types::Error::Unauthorized(message) => Self::Unauthorized(message),
-            wit_types::Error::Unavailable(told) => {
+            wit::Error::InvalidOptions(message) => Self::InvalidOptions(message),
+            wit::Error::Unauthorized(message) => Self::Unauthorized(message),
+            wit::Error::Unavailable(told) => {
                 let retry_after = told.retry_after_ms.map(Duration::from_millis);
                 Self::Unavailable {
                     message: told.message,
                     retry_after,
                 }
             }
-            wit_types::Error::Malformed(message) => Self::Malformed(message),
-            wit_types::Error::OffsetLost(message) => Self::OffsetLost(message),
-            wit_types::Error::Internal(message) => Self::Internal(message),
+            wit::Error::Malformed(message) => Self::Malformed(message),
+            wit::Error::OffsetLost(message) => Self::OffsetLost(message),
+            wit::Error::Internal(message) => Self::Internal(message),
         }
     }
 }

@@ -1,12 +1,12 @@
 use std::borrow::Cow;
+use std::rc::Rc;
 
-use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Result, checkpoint};
+use crate::http::Client;
+use crate::{Result, Rows, Schema, progress_note};
 
 /// What both kinds of source have in common: a name, options, streams, a schema and a progress note.
 ///
@@ -42,7 +42,7 @@ pub trait Connector: Sized + 'static {
         Ok(Self::STREAMS.to_vec())
     }
 
-    /// Opens a stream. Makes no request.
+    /// Opens a stream. Makes no request; what is asked later goes through `client`, which a native test replaces.
     ///
     /// `stream` is one of [`STREAMS`](Self::STREAMS), the only one when the pipeline names none; or, when that
     /// list is empty, what the pipeline names.
@@ -50,19 +50,28 @@ pub trait Connector: Sized + 'static {
     /// # Errors
     ///
     /// [`Error::InvalidOptions`](crate::Error::InvalidOptions) that names the option.
-    fn open(stream: &str, options: Self::Options) -> Result<Self>;
+    fn open(stream: &str, options: Self::Options, client: Rc<dyn Client>) -> Result<Self>;
 
-    /// Finds out whether the remote can be reached. Reads no rows.
+    /// What is known of the stream that is open, where that is more than [`STREAMS`](Self::STREAMS) says of it. Makes no
+    /// request.
+    fn stream(&self) -> Option<Stream> {
+        None
+    }
+
+    /// Finds out by one request or more whether the remote can be reached, with these options and credentials. Reads no more
+    /// rows than it must.
     ///
     /// # Errors
     ///
     /// What keeps the source from reading.
-    fn check(&self) -> Result<()> {
-        Ok(())
-    }
+    fn check(&self) -> Result<()>;
 
-    /// The schema that every batch has.
-    fn schema(&self) -> SchemaRef;
+    /// The schema of all rows. The same for the same options.
+    ///
+    /// # Errors
+    ///
+    /// What keeps it from finding out, where it has to ask the remote.
+    fn schema(&self) -> Result<Schema>;
 
     /// Where a pipeline without a committed batch starts: at the progress note, else at the beginning.
     ///
@@ -70,7 +79,7 @@ pub trait Connector: Sized + 'static {
     ///
     /// [`Error::Malformed`](crate::Error::Malformed) for a note that is not an offset of this source.
     fn initial_offset(&self) -> Result<Self::Offset> {
-        Ok(checkpoint::load()?.unwrap_or_default())
+        Ok(progress_note::load()?.unwrap_or_default())
     }
 
     /// Told after the rows up to `end` are in the table for good. May be repeated, and may never come.
@@ -81,7 +90,7 @@ pub trait Connector: Sized + 'static {
     ///
     /// What keeps the note from being saved.
     fn commit(&self, end: &Self::Offset) -> Result<()> {
-        checkpoint::save(end)
+        progress_note::save(end)
     }
 }
 
@@ -92,18 +101,26 @@ pub trait Source: Connector {
     /// A part of a range that can be read by itself.
     type Partition: Serialize + DeserializeOwned;
 
-    /// Where a micro-batch that starts at `start` ends: `start` itself when there is nothing to read, never
-    /// beyond what exists, nor beyond `up_to` when that is given, nor more rows after `start` than the limit.
+    /// Where what exists now ends: `start` itself when nothing lies after it, never beyond what exists.
     ///
-    /// `up_to` is what this function gave before, so the remote need not be asked again.
+    /// `max_rows` is as far as the host will go at most. An end that lies further may be answered by the offset after so many
+    /// rows, where that saves a search.
     ///
     /// # Errors
     ///
     /// What keeps it from finding out; [`Error::OffsetLost`](crate::Error::OffsetLost) when `start` is gone.
-    fn latest_offset(
+    fn latest_offset(&self, start: &Self::Offset, max_rows: Option<u64>) -> Result<Self::Offset>;
+
+    /// Where a micro-batch ends that begins at `start`, when what is read ends at `latest`: there, or before it where the limit
+    /// wants it. After `start`, unless that is `latest`.
+    ///
+    /// # Errors
+    ///
+    /// What keeps it from finding out.
+    fn batch_end(
         &self,
         start: &Self::Offset,
-        up_to: Option<&Self::Offset>,
+        latest: &Self::Offset,
         limit: ReadLimit,
     ) -> Result<Self::Offset>;
 
@@ -119,13 +136,12 @@ pub trait Source: Connector {
     /// # Errors
     ///
     /// What keeps it from reading; the host asks for nothing more after an error.
-    fn read(&self, partition: Self::Partition)
-    -> Result<impl Iterator<Item = Result<RecordBatch>> + 'static>;
+    fn read(&self, partition: Self::Partition) -> Result<impl Iterator<Item = Result<Rows>>>;
 }
 
 /// A source that learns the end of a range only by reading, as with cursor tokens or `updated_since`.
 pub trait SequentialSource: Connector {
-    /// Reads on from `start`, at most as many rows as the limit says.
+    /// Reads on from `start`, at most as many rows as the limit says. No batch when nothing lies after it.
     ///
     /// Every batch comes with the offset behind its last row. Reading on from any of them gives the rest, no
     /// row twice and none missed.
@@ -135,9 +151,9 @@ pub trait SequentialSource: Connector {
     /// What keeps it from reading; the host asks for nothing more after an error.
     fn read_from(
         &self,
-        start: &Self::Offset,
+        start: Self::Offset,
         limit: ReadLimit,
-    ) -> Result<impl Iterator<Item = Result<(RecordBatch, Self::Offset)>> + 'static>;
+    ) -> Result<impl Iterator<Item = Result<(Rows, Self::Offset)>>>;
 }
 
 /// One table-like thing that a connector can read.
@@ -172,6 +188,6 @@ impl Stream {
 pub struct ReadLimit {
     /// Rows after the start.
     pub max_rows: Option<u64>,
-    /// Bytes of record batches, as a hint: a source that can't know sizes ignores it.
+    /// Bytes of rows, as a hint: a source that can't know sizes ignores it, and one that can takes one row at least.
     pub max_bytes: Option<u64>,
 }

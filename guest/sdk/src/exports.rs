@@ -1,11 +1,13 @@
 //! What a component exports, in the contract's terms.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use crate::adapter::{self, Batches, Kind};
 use crate::bindings::generated::exports::sandbar::connector::connector as wit;
-use crate::bindings::generated::sandbar::connector::types as wit_types;
-use crate::{Connector, ReadLimit, Result, Stream, batch, options};
+use crate::bindings::generated::sandbar::connector::values;
+use crate::http::Host;
+use crate::{Connector, ReadLimit, Result, Rows, Schema, Stream, options};
 
 impl<K: Kind> wit::Guest for Exported<K> {
     type Source = Opened<K>;
@@ -20,7 +22,7 @@ impl<K: Kind> wit::Guest for Exported<K> {
         }
     }
 
-    fn discover(options: String) -> Result<Vec<wit::StreamInfo>, wit_types::Error> {
+    fn discover(options: String) -> Result<Vec<wit::StreamInfo>, values::Error> {
         let streams = adapter::discover::<K::Connector>(&options)?;
         Ok(streams.into_iter().map(stream_info).collect())
     }
@@ -29,49 +31,73 @@ impl<K: Kind> wit::Guest for Exported<K> {
 /// A source type, as the exports of a component.
 pub struct Exported<K>(std::marker::PhantomData<K>);
 
-/// One opened stream.
-pub struct Opened<K: Kind>(K::Connector);
+/// One opened stream. The source lives as long as the component, so that readers may borrow it.
+pub struct Opened<K: Kind> {
+    source: &'static K::Connector,
+    stream: Stream,
+}
 
 impl<K: Kind> wit::GuestSource for Opened<K> {
-    fn open(stream: String, options: String) -> Result<wit::Source, wit_types::Error> {
-        Ok(wit::Source::new(Self(adapter::open(&stream, &options)?)))
+    fn open(stream: Option<String>, options: String) -> Result<wit::Source, values::Error> {
+        let (stream, source) = adapter::open(stream.as_deref(), &options, Rc::new(Host))?;
+        let source = Box::leak(Box::new(source));
+        Ok(wit::Source::new(Self { source, stream }))
     }
 
-    fn check(&self) -> Result<(), wit_types::Error> {
-        Ok(self.0.check()?)
+    fn info(&self) -> wit::StreamInfo {
+        stream_info(self.stream.clone())
     }
 
-    fn schema(&self) -> Result<Vec<u8>, wit_types::Error> {
-        Ok(batch::schema_to_ipc(&self.0.schema())?)
+    fn reading(&self) -> wit::Reading {
+        match K::READS_RANGES {
+            true => wit::Reading::Ranges,
+            false => wit::Reading::Sequential,
+        }
     }
 
-    fn initial_offset(&self) -> Result<String, wit_types::Error> {
-        Ok(adapter::initial_offset(&self.0)?)
+    fn check(&self) -> Result<(), values::Error> {
+        Ok(self.source.check()?)
     }
 
-    fn latest_offset(
+    fn schema(&self) -> Result<values::Schema, values::Error> {
+        Ok(match self.source.schema()? {
+            Schema::Text(text) => values::Schema::Text(text),
+            #[cfg(feature = "arrow")]
+            Schema::Arrow(schema) => values::Schema::ArrowIpc(crate::arrow_ipc::schema_to_ipc(&schema)?),
+        })
+    }
+
+    fn initial_offset(&self) -> Result<String, values::Error> {
+        Ok(adapter::initial_offset(self.source)?)
+    }
+
+    fn latest_offset(&self, start: String, max_rows: Option<u64>) -> Result<String, values::Error> {
+        Ok(K::latest_offset(self.source, &start, max_rows)?)
+    }
+
+    fn batch_end(
         &self,
         start: String,
-        up_to: Option<String>,
+        latest: String,
         limit: wit::ReadLimit,
-    ) -> Result<Option<String>, wit_types::Error> {
-        Ok(K::latest_offset(&self.0, &start, up_to.as_deref(), limit.into())?)
+    ) -> Result<String, values::Error> {
+        Ok(K::batch_end(self.source, &start, &latest, limit.into())?)
     }
 
-    fn partitions(&self, start: String, end: String) -> Result<Vec<String>, wit_types::Error> {
-        Ok(K::partitions(&self.0, &start, &end)?)
+    fn partitions(&self, start: String, end: String) -> Result<Vec<String>, values::Error> {
+        Ok(K::partitions(self.source, &start, &end)?)
     }
 
-    fn read(&self, partition: String) -> Result<wit::Batches, wit_types::Error> {
-        Ok(reading(K::read(&self.0, &partition)?))
+    fn read(&self, partition: String) -> Result<wit::Batches, values::Error> {
+        Ok(reading(K::read(self.source, &partition)?))
     }
 
-    fn read_from(&self, start: String, limit: wit::ReadLimit) -> Result<wit::Batches, wit_types::Error> {
-        Ok(reading(K::read_from(&self.0, &start, limit.into())?))
+    fn read_from(&self, start: String, limit: wit::ReadLimit) -> Result<wit::Batches, values::Error> {
+        Ok(reading(K::read_from(self.source, &start, limit.into())?))
     }
 
-    fn commit(&self, end: String) -> Result<(), wit_types::Error> {
-        Ok(adapter::commit(&self.0, &end)?)
+    fn commit(&self, end: String) -> Result<(), values::Error> {
+        Ok(adapter::commit(self.source, &end)?)
     }
 }
 
@@ -79,12 +105,17 @@ impl<K: Kind> wit::GuestSource for Opened<K> {
 pub struct Reading(RefCell<Batches>);
 
 impl wit::GuestBatches for Reading {
-    fn next(&self) -> Result<Option<wit::Batch>, wit_types::Error> {
-        let next = self.0.borrow_mut().next().transpose()?;
-        Ok(next.map(|rows| wit::Batch {
-            rows: rows.ipc,
-            end: rows.end,
-        }))
+    fn next(&self) -> Result<Option<wit::Batch>, values::Error> {
+        let Some(batch) = self.0.borrow_mut().next().transpose()? else {
+            return Ok(None);
+        };
+        let rows = match batch.rows {
+            Rows::Held(rows) => wit::BatchRows::Held(rows.0),
+            Rows::Json(text) => wit::BatchRows::Json(text),
+            #[cfg(feature = "arrow")]
+            Rows::Arrow(rows) => wit::BatchRows::ArrowIpc(crate::arrow_ipc::to_ipc(&rows)?),
+        };
+        Ok(Some(wit::Batch { rows, end: batch.end }))
     }
 }
 

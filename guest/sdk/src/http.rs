@@ -24,8 +24,10 @@ mod request;
 mod response;
 mod status;
 mod text;
+#[cfg(all(target_family = "wasm", feature = "wasi-http"))]
+mod wasi;
 
-pub use request::{Request, Timeouts};
+pub use request::Request;
 pub use response::{Chunks, Response};
 pub use url::Url;
 
@@ -44,9 +46,15 @@ pub trait Client {
     fn send(&self, request: &Request) -> Result<Pending>;
 }
 
-/// The client that is there inside a host. Anywhere else it gives an error.
+/// The client that is there inside a host. It keeps the bodies of responses: see [`Response::rows`]. Outside of a host it
+/// gives an error.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Host;
+
+/// A client over `wasi:http`, whose bodies come into the component piece by piece. Outside of a host it gives an error.
+#[cfg(feature = "wasi-http")]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct WasiHttp;
 
 /// A request that is on its way.
 pub struct Pending(Box<dyn FnOnce() -> Result<Response>>);
@@ -57,7 +65,7 @@ impl Pending {
         Self(Box::new(wait))
     }
 
-    /// Waits for the status and the headers; the body comes later.
+    /// Waits for the response.
     ///
     /// # Errors
     ///
@@ -78,8 +86,18 @@ impl<F: Fn(&Request) -> Result<Response>> Client for F {
 #[cfg(not(target_family = "wasm"))]
 impl Client for Host {
     fn send(&self, request: &Request) -> Result<Pending> {
-        Err(crate::Error::internal(format_args!(
-            "HTTP is only there inside a host ({request})"
-        )))
+        Err(outside(request))
     }
+}
+
+#[cfg(all(not(target_family = "wasm"), feature = "wasi-http"))]
+impl Client for WasiHttp {
+    fn send(&self, request: &Request) -> Result<Pending> {
+        Err(outside(request))
+    }
+}
+
+#[cfg(not(target_family = "wasm"))]
+fn outside(request: &Request) -> crate::Error {
+    crate::Error::internal(format_args!("HTTP is only there inside a host ({request})"))
 }

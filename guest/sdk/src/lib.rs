@@ -5,15 +5,15 @@
 //! it a component. This is all of one, for a remote that numbers its events:
 //!
 //! ```
-//! use std::sync::Arc;
+//! use std::rc::Rc;
 //!
-//! use sandbar_sdk::arrow::{DataType, Field, RecordBatch, Schema, SchemaRef};
-//! use sandbar_sdk::http::{Client, Host, MAX_BODY, Request, Response, Url};
-//! use sandbar_sdk::{Connector, ReadLimit, Result, Source, batch};
+//! use sandbar_sdk::http::{Client, Request, Response, Url};
+//! use sandbar_sdk::{Connector, ReadLimit, Result, Rows, Schema, Selection, Source};
 //! use serde::{Deserialize, Serialize};
 //!
 //! struct Events {
 //!     url: Url,
+//!     client: Rc<dyn Client>,
 //! }
 //!
 //! #[derive(Deserialize, schemars::JsonSchema)]
@@ -42,26 +42,30 @@
 //!     type Options = Options;
 //!     type Offset = Offset;
 //!
-//!     fn open(_stream: &str, options: Options) -> Result<Self> {
-//!         Ok(Self { url: options.url })
+//!     fn open(_stream: &str, options: Options, client: Rc<dyn Client>) -> Result<Self> {
+//!         Ok(Self { url: options.url, client })
 //!     }
 //!
-//!     fn schema(&self) -> SchemaRef {
-//!         let number = Field::new("number", DataType::Int64, false);
-//!         Arc::new(Schema::new(vec![number, Field::new("what", DataType::Utf8, true)]))
+//!     fn check(&self) -> Result<()> {
+//!         self.get("count", "").map(drop)
+//!     }
+//!
+//!     fn schema(&self) -> Result<Schema> {
+//!         Ok(Schema::text("number bigint not null, what string"))
 //!     }
 //! }
 //!
 //! impl Source for Events {
 //!     type Partition = Partition;
 //!
-//!     fn latest_offset(&self, start: &Offset, up_to: Option<&Offset>, limit: ReadLimit) -> Result<Offset> {
-//!         let exist = match up_to {
-//!             Some(end) => end.seen,
-//!             None => self.get("count", "")?.json()?,
-//!         };
+//!     fn latest_offset(&self, start: &Offset, _: Option<u64>) -> Result<Offset> {
+//!         let seen: u64 = self.get("count", "")?.json()?;
+//!         Ok(Offset { seen: seen.max(start.seen) })
+//!     }
+//!
+//!     fn batch_end(&self, start: &Offset, latest: &Offset, limit: ReadLimit) -> Result<Offset> {
 //!         let most = start.seen.saturating_add(limit.max_rows.unwrap_or(u64::MAX));
-//!         Ok(Offset { seen: exist.min(most) })
+//!         Ok(Offset { seen: latest.seen.min(most) })
 //!     }
 //!
 //!     fn partitions(&self, start: &Offset, end: &Offset) -> Result<Vec<Partition>> {
@@ -69,9 +73,10 @@
 //!         Ok(starts.map(|from| Partition { from, to: end.seen.min(from + 1000) }).collect())
 //!     }
 //!
-//!     fn read(&self, Partition { from, to }: Partition) -> Result<impl Iterator<Item = Result<RecordBatch>> + 'static> {
-//!         let body = self.get("rows", &format!("from={from}&to={to}"))?.bytes(MAX_BODY)?;
-//!         Ok(std::iter::once(batch::from_json(&self.schema(), &body)))
+//!     fn read(&self, Partition { from, to }: Partition) -> Result<impl Iterator<Item = Result<Rows>>> {
+//!         let page = self.get("rows", &format!("from={from}&to={to}"))?;
+//!         let rows = page.rows(&self.schema()?, &Selection::default())?;
+//!         Ok(std::iter::once(Ok(rows.into())))
 //!     }
 //! }
 //!
@@ -80,7 +85,7 @@
 //!         let mut url = self.url.clone();
 //!         url.set_path(path);
 //!         url.set_query(Some(query));
-//!         Host.send(&Request::get(url))?.wait()?.error_for_status()
+//!         self.client.send(&Request::get(url))?.wait()?.error_for_status()
 //!     }
 //! }
 //!
@@ -92,10 +97,10 @@
 
 #[doc(hidden)]
 pub mod adapter;
-pub mod batch;
+#[cfg(all(feature = "arrow", any(target_family = "wasm", test)))]
+mod arrow_ipc;
 #[cfg(target_family = "wasm")]
 mod bindings;
-pub mod checkpoint;
 mod connector;
 mod error;
 #[cfg(target_family = "wasm")]
@@ -104,13 +109,17 @@ pub mod http;
 mod json;
 pub mod log;
 pub mod options;
+pub mod progress_note;
+mod rows;
 mod seen_pages;
 
 pub use connector::{Connector, ReadLimit, SequentialSource, Source, Stream};
 pub use error::{Error, Result};
+pub use rows::{HeldRows, Layout, Rows, Schema, Selection};
 pub use seen_pages::SeenPages;
 
-/// The Arrow types that the functions of a source take and give.
+/// Arrow, for sources that make record batches themselves.
+#[cfg(feature = "arrow")]
 pub mod arrow {
     pub use arrow_array::RecordBatch;
     pub use arrow_schema::{DataType, Field, Schema, SchemaRef};

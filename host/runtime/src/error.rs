@@ -27,13 +27,13 @@ pub enum RuntimeError {
     /// A component is named that is neither built in nor a file.
     #[error(
         "there is no built-in component {name:?}{}; built in: {known}; a file is named with a slash or .wasm, as in \"./{name}.wasm\"",
-        nearest.map_or_else(String::new, |nearest| format!("; did you mean {nearest:?}?"))
+        nearest.as_ref().map_or_else(String::new, |nearest| format!("; did you mean {nearest:?}?"))
     )]
     UnknownComponent {
         /// As it was written.
         name: String,
         /// The built-in one that is most like it.
-        nearest: Option<&'static str>,
+        nearest: Option<String>,
         /// The built-in ones.
         known: String,
     },

@@ -40,6 +40,7 @@ pub use error::RuntimeError;
 pub use open::OpenPipeline;
 pub use preview::PreviewError;
 pub use runtime::{RemedyWords, Runtime, RuntimeBuilder};
+pub use sandbar_delta::{DeltaOptions, DeltaSinkFactory};
 pub use sandbar_egress::Network;
 pub use sandbar_pipeline::{
     Batch, BatchId, BatchReport, CheckpointLocation, Clock, ComponentId, NoopObserver, Offset, Pipeline,
@@ -51,7 +52,7 @@ pub use sandbar_policy::{
     Credential, Grants, HttpGrant, LimitKey, Limits, OAuth2Options, PolicyError, Remedy as SourceRemedy,
 };
 pub use sandbar_sandbox::{
-    AddressSpace, Compiler, Connector, Description, Import, OpenOptions, SandboxError, SandboxSource,
-    StreamInfo, WASMTIME_VERSION, compile_from_stdin,
+    AddressSpace, Compiler, Connector, Description, Import, OpenOptions, PipelineContext, SandboxError,
+    SandboxSource, StreamInfo, WASMTIME_VERSION, compile_from_stdin,
 };
 pub use status::{PastBatch, PipelineStatus};

@@ -266,9 +266,9 @@ fn with_key(source: SandboxSource, file: &PipelineFile) -> Result<SandboxSource,
         }
         return Ok(source.with_key(key.clone(), true));
     }
-    let key = source.stream().map(|stream| stream.key.clone());
-    match key.filter(|key| missing(key).is_none()) {
-        Some(key) => Ok(source.with_key(key, false)),
-        None => Ok(source),
+    let key = source.stream().key.clone();
+    match missing(&key) {
+        None => Ok(source.with_key(key, false)),
+        Some(_) => Ok(source),
     }
 }

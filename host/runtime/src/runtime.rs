@@ -3,9 +3,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sandbar_egress::Process;
-use sandbar_pipeline::{Clock, Remedy, SinkFactory, SourceError, SystemClock, read_beginning, with_causes};
+use sandbar_pipeline::{
+    CheckpointLocation, Clock, Pipeline, PipelineOptions, Remedy, SinkFactory, Source, SourceError,
+    SystemClock, read_beginning, with_causes,
+};
 use sandbar_policy::Limits;
-use sandbar_sandbox::{Compiler, ComponentBytes, ComponentCache, Connector, Sandbox, SandboxError};
+use sandbar_sandbox::{
+    Compiler, ComponentBytes, ComponentCache, Connector, OpenOptions, Sandbox, SandboxError, SandboxSource,
+};
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::RuntimeError;
@@ -48,7 +53,7 @@ pub struct RuntimeBuilder {
 }
 
 /// The name of a component in pipeline files, and its bytes.
-type Builtin = (&'static str, &'static [u8]);
+type Builtin = (String, Arc<[u8]>);
 
 impl Default for RuntimeBuilder {
     fn default() -> Self {
@@ -89,8 +94,8 @@ impl RuntimeBuilder {
     }
 
     /// Gives a component a name in pipeline files. By default none has one, and files name components by their path.
-    pub fn builtin(mut self, name: &'static str, bytes: &'static [u8]) -> Self {
-        self.builtins.push((name, bytes));
+    pub fn builtin(mut self, name: impl Into<String>, bytes: impl Into<Arc<[u8]>>) -> Self {
+        self.builtins.push((name.into(), bytes.into()));
         self
     }
 
@@ -182,24 +187,24 @@ impl Runtime {
                 read.map_err(|e| unreadable(path, e))
             }
             None => {
-                let found = self.builtins.iter().find(|(known, _)| *known == name);
-                let Some((_, bytes)) = found.copied() else {
+                let found = self.builtins.iter().find(|(known, _)| known == name);
+                let Some((_, bytes)) = found.cloned() else {
                     return Err(self.unknown_component(name));
                 };
-                let read = hash(move || Ok(bytes.into())).await;
+                let read = hash(move || Ok(bytes)).await;
                 read.map_err(|e| unreadable(Path::new(name), e))
             }
         }
     }
 
     fn unknown_component(&self, name: &str) -> RuntimeError {
-        let known = || self.builtins.iter().map(|(name, _)| *name);
+        let known: Vec<&str> = self.builtins.iter().map(|(name, _)| name.as_str()).collect();
         RuntimeError::UnknownComponent {
             name: name.to_owned(),
-            nearest: nearest(name, known()),
-            known: match self.builtins.is_empty() {
+            nearest: nearest(name, known.iter().copied()).map(str::to_owned),
+            known: match known.is_empty() {
                 true => "none".to_owned(),
-                false => known().collect::<Vec<_>>().join(", "),
+                false => known.join(", "),
             },
         }
     }
@@ -303,6 +308,27 @@ impl Runtime {
         sink: F,
     ) -> Result<OpenPipeline<F>, RuntimeError> {
         self.open_parts(file, || Ok(sink), MissingFolder::Create).await
+    }
+
+    /// A pipeline without a file: of a component that is loaded, what it is opened with, and a sink. It runs by this
+    /// runtime's clock, whatever the options say.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Source`] when the component refuses to be opened, [`RuntimeError::Sink`] when the sink can't be.
+    pub async fn pipeline<F: SinkFactory>(
+        &self,
+        connector: Arc<Connector>,
+        source: OpenOptions,
+        sink: &F,
+        checkpoint: CheckpointLocation,
+        options: PipelineOptions,
+    ) -> Result<Pipeline<SandboxSource, F::Sink>, RuntimeError> {
+        self.check_process()?;
+        let opened = source.with_clock(self.clock.clone());
+        let source = SandboxSource::open(connector, checkpoint.clone(), opened).await?;
+        let sink = sink.open(&options.name, &source.schema()).await?;
+        let (source, clock) = (Arc::new(source), self.clock.clone());
+        Ok(Pipeline::new(source, sink, checkpoint, clock, options))
     }
 
     async fn open_parts<F: SinkFactory>(

@@ -21,13 +21,13 @@ const SECRETS: &str = "secrets";
 pub(crate) fn open_options(file: &PipelineFile, clock: Arc<dyn Clock>) -> Result<OpenOptions, RuntimeError> {
     let config = file.config();
     let source = &config.source;
-    let options = OpenOptions::new(config.name.clone(), source.options.clone().into())
-        .with_stream(source.stream.clone().unwrap_or_default())
+    let mut options = OpenOptions::new(config.name.clone(), source.options.clone().into())
         .with_grants(grants(source)?)
         .with_credentials(credentials(file, source)?)
         .with_limits(source.limits.clone())
         .with_network(network(file, source)?)
         .with_clock(clock);
+    options.stream.clone_from(&source.stream);
     Ok(options)
 }
 

@@ -3,6 +3,8 @@ use std::fmt;
 use sandbar_egress::Forked;
 use sandbar_policy::{LimitKey, PolicyError, Remedy};
 
+use crate::component::Import;
+
 /// What the host says when it can't use a component, or has to stop it.
 ///
 /// What the component itself answers is a [`sandbar_pipeline::SourceError`] and never one of these.
@@ -21,14 +23,20 @@ pub enum SandboxError {
         reason: String,
     },
     /// The component imports something that no component is given.
-    #[error("component {component} wants {import} ({plain}), which a source is never given; nothing was run")]
+    #[error(
+        "component {component} wants {}, which a source is never given; nothing was run{}",
+        list(imports),
+        toolchain.map_or_else(String::new, |command| format!(
+            "; the runtime of its language imports more than it calls: build the component with {command}"
+        ))
+    )]
     ForbiddenImport {
         /// Which component.
         component: String,
-        /// The import's full name.
-        import: String,
-        /// What it would allow, in plain words.
-        plain: String,
+        /// All that it imports and is not given.
+        imports: Vec<Import>,
+        /// The command that builds such a component without them, where its toolchain is known.
+        toolchain: Option<&'static str>,
     },
     /// The component trapped.
     #[error("component {component} failed in {call}: {reason}")]
@@ -148,5 +156,21 @@ pub struct Label(pub(crate) String);
 impl fmt::Display for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// The most imports that a message names.
+const SHOWN: usize = 20;
+
+/// Imports with what they allow.
+fn list(imports: &[Import]) -> String {
+    let named = imports
+        .iter()
+        .take(SHOWN)
+        .map(|import| format!("{} ({})", import.name, import.plain));
+    let named: Vec<_> = named.collect();
+    match imports.len().saturating_sub(SHOWN) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
     }
 }

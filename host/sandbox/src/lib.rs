@@ -13,6 +13,7 @@ mod abi;
 mod arrow;
 mod capability;
 mod component;
+mod context;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -23,5 +24,6 @@ pub use component::{
     AddressSpace, Compiler, ComponentBytes, ComponentCache, Connector, Description, Import, Sandbox,
     StreamInfo, WASMTIME_VERSION, compile_from_stdin,
 };
+pub use context::PipelineContext;
 pub use error::{Label, SandboxError};
 pub use source::{OpenOptions, SandboxBatches, SandboxSource};

@@ -1,7 +1,7 @@
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 use arrow_schema::SchemaRef;
-use sandbar_egress::{HttpClient, Network, thread_time};
+use sandbar_egress::Network;
 use sandbar_pipeline::{
     Batch, Batches, CheckpointLocation, Clock, ComponentId, Offset, Partition, ReadLimit, Source,
     SourceError, SourceIdentity, SourceUsage, SystemClock,
@@ -10,9 +10,8 @@ use sandbar_policy::{Credential, Grants, LimitKey, Limits};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::abi::Handle;
-use crate::arrow::{decode_rows, decode_schema};
-use crate::capability::{LogBudget, PipelineContext};
 use crate::component::{Connector, StreamInfo, check_process, identity};
+use crate::context::PipelineContext;
 use crate::instance::{Instance, sandbox_error};
 
 /// What a source is opened with.
@@ -23,8 +22,8 @@ use crate::instance::{Instance, sandbox_error};
 pub struct OpenOptions {
     /// The pipeline's name, for the log.
     pub pipeline: String,
-    /// The stream; empty for the only one.
-    pub stream: String,
+    /// The stream; none for the only one.
+    pub stream: Option<String>,
     /// The options, as the component's JSON Schema wants them.
     pub options: serde_json::Value,
     /// What it may reach.
@@ -44,7 +43,7 @@ impl OpenOptions {
     pub fn new(pipeline: impl Into<String>, options: serde_json::Value) -> Self {
         Self {
             pipeline: pipeline.into(),
-            stream: String::new(),
+            stream: None,
             options,
             grants: Grants::default(),
             credentials: vec![],
@@ -57,7 +56,7 @@ impl OpenOptions {
     /// Reads this stream.
     #[must_use]
     pub fn with_stream(mut self, stream: impl Into<String>) -> Self {
-        self.stream = stream.into();
+        self.stream = Some(stream.into());
         self
     }
 
@@ -105,7 +104,8 @@ pub struct SandboxSource {
     factory: Arc<InstanceFactory>,
     control: Mutex<Option<OpenSource>>,
     schema: SchemaRef,
-    stream: Option<StreamInfo>,
+    stream: StreamInfo,
+    reads_ranges: bool,
     identity: SourceIdentity,
     spent: UnattributedUsage,
     key: Vec<String>,
@@ -130,8 +130,10 @@ pub struct SandboxBatches {
 struct InstanceFactory {
     connector: Arc<Connector>,
     context: PipelineContext,
-    stream: String,
+    stream: Option<String>,
     options: String,
+    /// Known once the source is open.
+    schema: OnceLock<SchemaRef>,
 }
 
 struct OpenSource {
@@ -151,41 +153,43 @@ impl SandboxSource {
         checkpoint: CheckpointLocation,
         options: OpenOptions,
     ) -> Result<Self, SourceError> {
+        let context = PipelineContext::new(checkpoint, &options);
+        Self::open_in(&context, connector, options.stream.as_deref(), &options.options).await
+    }
+
+    /// Opens a stream in the context of another source, such as another version of the same component.
+    ///
+    /// # Errors
+    /// As [`SandboxSource::open`].
+    pub async fn open_in(
+        context: &PipelineContext,
+        connector: Arc<Connector>,
+        stream: Option<&str>,
+        options: &serde_json::Value,
+    ) -> Result<Self, SourceError> {
         check_process(&connector)?;
-        let client = HttpClient::new(
-            options.network,
-            options.grants,
-            options.credentials,
-            &options.limits,
-        );
-        let stream = connector.stream(&options.stream, &options.options).await;
-        let name = match &stream {
-            Some(stream) => stream.name.clone(),
-            None => options.stream.clone(),
-        };
-        let identity = identity(&name, &options.options, &connector.description().options_schema);
         let factory = Arc::new(InstanceFactory {
             connector,
-            context: PipelineContext {
-                pipeline: options.pipeline.into(),
-                client,
-                checkpoint,
-                log: LogBudget::new(options.limits.log, options.clock.clone()),
-                clock: options.clock,
-                limits: options.limits,
-            },
-            stream: options.stream,
-            options: options.options.to_string(),
+            context: context.clone(),
+            stream: stream.map(str::to_owned),
+            options: options.to_string(),
+            schema: OnceLock::new(),
         });
         let mut open = factory.open().await?;
-        let ipc = open.instance.schema(open.source).await?;
-        let schema = decode_schema(ipc)
-            .map_err(|e| sandbox_error(open.instance.guard.contract_violation("schema", e)))?;
+        let OpenSource { instance, source } = &mut open;
+        let stream = instance.info(*source).await.map_err(sandbox_error)?;
+        let reads_ranges = instance.reads_ranges(*source).await.map_err(sandbox_error)?;
+        let schema = instance.schema(*source).await?;
+        instance.set_schema(schema.clone());
+        let _ = factory.schema.set(schema.clone());
+        let described = factory.connector.description();
+        let identity = identity(&stream.name, options, &described.options_schema);
         Ok(Self {
             factory,
             control: Mutex::new(Some(open)),
             schema,
             stream,
+            reads_ranges,
             identity,
             spent: UnattributedUsage::default(),
             key: vec![],
@@ -193,9 +197,14 @@ impl SandboxSource {
         })
     }
 
-    /// The stream that is read, where the component describes it.
-    pub fn stream(&self) -> Option<&StreamInfo> {
-        self.stream.as_ref()
+    /// The stream that is read, as the component describes it.
+    pub fn stream(&self) -> &StreamInfo {
+        &self.stream
+    }
+
+    /// What it shares with other sources of the same pipeline.
+    pub fn context(&self) -> &PipelineContext {
+        &self.factory.context
     }
 
     /// The same with rows that these columns tell apart: see [`Source::key`].
@@ -291,7 +300,10 @@ impl InstanceFactory {
         let mut instance = Instance::new(engine, &connector.linked, &connector.label, &self.context)
             .await
             .map_err(sandbox_error)?;
-        let source = instance.open(&self.stream, &self.options).await?;
+        let source = instance.open(self.stream.as_deref(), &self.options).await?;
+        if let Some(schema) = self.schema.get() {
+            instance.set_schema(schema.clone());
+        }
         Ok(OpenSource { instance, source })
     }
 }
@@ -330,10 +342,22 @@ impl Source for SandboxSource {
         up_to: Option<&Offset>,
         limit: ReadLimit,
     ) -> Result<Option<Offset>, SourceError> {
+        if !self.reads_ranges {
+            return Ok(None);
+        }
         let mut control = self.take_control().await?;
         let OpenSource { instance, source } = &mut control.open;
-        let answer = instance.latest_offset(*source, start, up_to, limit).await;
-        control.give_back(answer)
+        let latest = match up_to {
+            Some(up_to) => Ok(up_to.clone()),
+            None => instance.latest_offset(*source, start, limit.max_rows).await,
+        };
+        let answer = match latest {
+            Ok(latest) if latest != *start && limit != ReadLimit::default() => {
+                instance.batch_end(*source, start, &latest, limit).await
+            }
+            latest => latest,
+        };
+        control.give_back(answer.map(Some))
     }
 
     async fn partitions(&self, start: &Offset, end: &Offset) -> Result<Vec<Partition>, SourceError> {
@@ -372,16 +396,12 @@ impl Source for SandboxSource {
 impl Batches for SandboxBatches {
     async fn next(&mut self) -> Result<Option<Batch>, SourceError> {
         let OpenSource { instance, .. } = &mut self.open;
-        let Some((ipc, end)) = instance.next(self.batches).await? else {
+        let Some((rows, bytes, end)) = instance.next(self.batches, &self.schema).await? else {
             self.spent.add(&instance.take_usage());
             return Ok(None);
         };
         let mut usage = instance.take_usage();
-        usage.arrow_bytes = ipc.len() as u64;
-        let began = thread_time();
-        let rows = decode_rows(ipc, &self.schema)
-            .map_err(|e| sandbox_error(instance.guard.contract_violation("next", e)))?;
-        usage.decode = thread_time().saturating_sub(began);
+        usage.arrow_bytes = bytes;
         // Each of them is a call within its limits: only here it shows that they lead nowhere.
         self.empty = match rows.iter().any(|batch| batch.num_rows() > 0) {
             true => 0,

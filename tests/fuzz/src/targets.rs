@@ -6,13 +6,18 @@ use std::path::Path;
 
 use sandbar_pipeline::Offset;
 use sandbar_policy::HttpGrant;
+use sandbar_rows::{Decoder, Document, RowLimits, Selection, parse_schema};
 use sandbar_runtime::PipelineFile;
+
+/// What may be read at once in the target `rows`.
+const MAX_ROWS: usize = 1_000;
+const MAX_BYTES: usize = 1 << 20;
 
 /// A target.
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target, by the name of its program and of its folder of seeds.
-pub const ALL: [(&str, Target); 7] = [
+pub const ALL: [(&str, Target); 8] = [
     ("arrow", sandbar_sandbox::fuzzing::arrow_stream),
     ("body", sandbar_egress::fuzzing::coded_body),
     ("files_api", sandbar_volumes::fuzzing::files_api_reply),
@@ -20,6 +25,7 @@ pub const ALL: [(&str, Target); 7] = [
     ("offset", offset),
     ("options_schema", options_schema),
     ("pipeline_file", pipeline_file),
+    ("rows", rows),
 ];
 
 /// What is stored of an offset is read back as the same, and no digit of a number is lost.
@@ -66,6 +72,39 @@ fn pipeline_file(bytes: &[u8]) -> bool {
             false
         }
     }
+}
+
+/// Rows of a schema: its text ends with the first line, and the rows follow. What is taken is sound, and as large as it may be.
+fn rows(bytes: &[u8]) -> bool {
+    let split = bytes
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .unwrap_or(bytes.len());
+    let (schema, rows) = bytes.split_at(split);
+    let Some(schema) = text(schema).and_then(|text| parse_schema(text).ok()) else {
+        return false;
+    };
+    let Ok(decoder) = Decoder::new(schema, Selection::default()) else {
+        return false;
+    };
+    let _ = Document::new(rows).and_then(|document| document.value("/0/id"));
+    let count = Document::new(rows).and_then(|document| document.count(""));
+    let Ok(batch) = decoder.decode(rows, RowLimits::new(MAX_ROWS, MAX_BYTES)) else {
+        return false;
+    };
+    assert!(batch.num_rows() <= MAX_ROWS, "more rows than it may read");
+    if let Ok(Some(count)) = count {
+        assert_eq!(
+            count,
+            batch.num_rows() as u64,
+            "rows that were counted and not read"
+        );
+    }
+    for column in batch.columns() {
+        let sound = column.to_data().validate_full();
+        assert!(sound.is_ok(), "{sound:?}");
+    }
+    true
 }
 
 fn options_schema(bytes: &[u8]) -> bool {

@@ -363,7 +363,205 @@ pub(super) fn cases(mode: Mode, api: &ScriptedApi, other: &ScriptedApi) -> Vec<C
             )
         })
         .into(),
-        Mode::SaveOutside => one(End::Contract, "checkpoint.save is allowed inside commit only"),
+        Mode::JsonRows => {
+            let json = |text: &str, says: &str| {
+                let mut case = case(Call::Commit, End::Answer, says);
+                case.set(
+                    "source.options.schema_text",
+                    "'id int, name string, at timestamp, price decimal(10, 2), n array<int>'",
+                );
+                case.set("source.options.json", &toml(&[text]));
+                case
+            };
+            let deep = format!("[{{\"id\": 1, \"other\": {}", "[".repeat(100_000));
+            vec![
+                json(&deep, "row 0: values nest deeper than 128 levels"),
+                json(
+                    "[{\"id\": 1e999999999}]",
+                    "row 0, field id: the number is no integer, or too large",
+                ),
+                json(
+                    "[{\"id\": 99999999999}]",
+                    "row 0, field id: the number is no integer, or too large",
+                ),
+                json(
+                    "[{\"price\": 0.001}]",
+                    "row 0, field price: the number has more digits than the column",
+                ),
+                json(
+                    "[{\"price\": 123456789}]",
+                    "row 0, field price: the number has more digits than the column",
+                ),
+                json(
+                    "[{\"id\": 1, \"id\": 2}]",
+                    "row 0, field id: the object has this name twice",
+                ),
+                json(
+                    "[{}, {\"name\": \"\\ud800\"}]",
+                    "row 1, field name: a string has half of a surrogate pair",
+                ),
+                json("[{\"name\": NaN}]", "row 0, field name: no JSON value is here"),
+                json(
+                    "[{\"at\": \"yesterday\"}]",
+                    "row 0, field at: the text is no time with a zone",
+                ),
+                json(
+                    "[{\"n\": [1, null, \"x\"]}]",
+                    "row 0, field n: an integer is expected",
+                ),
+                json("[{\"id\": 1}", "the text is cut off"),
+                json("[{\"id\": 1}] []", "text follows the end of the value"),
+                json("<html>502 Bad Gateway</html>", "no JSON value is here"),
+                json("42", "no array of rows, nor one row after another"),
+                // A row of three bytes takes more once it is columns.
+                json(&"{}\n".repeat(300_000), "the rows take more than 4194304 bytes"),
+            ]
+        }
+        Mode::SchemaText => {
+            let text = |text: &str, says: &str| {
+                let mut case = case(Call::Commit, End::Contract, says);
+                case.set("source.options.schema_text", &toml(&text));
+                case
+            };
+            let deep = format!("a {}int{}", "array<".repeat(100), ">".repeat(100));
+            let wide: Vec<_> = (0..5_000).map(|n| format!("c{n} int")).collect();
+            vec![
+                text(
+                    "id number",
+                    "schema: the schema is wrong at character 4: there is no type \"number\"",
+                ),
+                text("id int, ID int", "the name \"ID\" is there twice"),
+                text(" ", "the name of a column is expected"),
+                text(&deep, "types nest deeper than 16 levels"),
+                text(&wide.join(", "), "it has more than 4096 columns"),
+                text("`a\u{7}b` int", "no control characters"),
+            ]
+        }
+        Mode::Direct => {
+            let with = |headers: &[(&str, &str)]| Asked {
+                headers: headers
+                    .iter()
+                    .map(|(name, value)| (name.to_string(), value.to_string()))
+                    .collect(),
+                ..get("/comments?_limit=1")
+            };
+            let to = |authority: String| Asked {
+                authority,
+                ..get("/comments")
+            };
+            let by = |method: &str| Asked {
+                method: method.to_owned(),
+                ..get("/comments")
+            };
+            let port = host(other).rsplit(':').next().unwrap().to_owned();
+            let own = |name: &'static str| {
+                let says = format!("the host does not take the header {name:?} from a component");
+                asks(with(&[(name, "5")]), End::Answer, &says)
+            };
+            let mut cases = vec![
+                asks(get("/comments?_limit=1"), End::Answer, "answered with 200"),
+                asks(to(host(other)), End::Refused, "was refused GET http://127.0.0.1:"),
+                asks(to(format!("2130706433:{port}")), End::Refused, "was refused GET "),
+                asks(
+                    to(format!("me:secret@{}", host(other))),
+                    End::Forbidden,
+                    "a URL with a user name is never sent",
+                ),
+                asks(
+                    to("a".repeat(70_000)),
+                    End::Answer,
+                    "a request has a URL and headers of 70",
+                ),
+                asks(to("a b".to_owned()), End::Answer, "can't be requested"),
+                asks(by("POST"), End::Refused, "was refused POST "),
+                asks(by("TRACE"), End::Forbidden, "no grant allows this method"),
+                asks(by("G ET"), End::Answer, "its method is no word"),
+                asks(
+                    with(&[("x-a", "1\r\nx-evil: 1")]),
+                    End::Answer,
+                    "the header \"x-a\" is not well-formed",
+                ),
+                asks(with(&[("x\r\nevil", "1")]), End::Answer, "is not well-formed"),
+                asks(
+                    with(&[("x-a", &"a".repeat(70_000))]),
+                    End::Answer,
+                    "a request has a URL and headers of 70",
+                ),
+            ];
+            cases.extend(
+                [
+                    "host",
+                    "content-length",
+                    "transfer-encoding",
+                    "connection",
+                    "X_Original_URL",
+                ]
+                .map(own),
+            );
+            cases
+        }
+        Mode::BeginFlood => vec![asks(
+            get("/comments?_limit=1"),
+            End::Limit("handles"),
+            "it holds more than 256 handles",
+        )],
+        Mode::SendFlood => {
+            let mut case = asks(
+                get("/comments?_limit=1"),
+                End::Limit("requests_per_batch"),
+                "HTTP requests for one batch",
+            );
+            case.set("source.limits.requests_per_batch", "500");
+            case.set("source.limits.handles", "10_000");
+            case.set("source.limits.cpu", "'10s'");
+            case.set("source.limits.deadline", "'20s'");
+            vec![case]
+        }
+        Mode::SendTooMany => vec![asks(
+            get("/comments?_limit=1"),
+            End::Answer,
+            "more than 64 requests are sent at once",
+        )],
+        Mode::KeepResponses => {
+            let keeps = |end, says| asks(get("/comments?_limit=1"), end, says);
+            let held = keeps(End::Limit("memory"), "bytes of memory and may have 3000000");
+            vec![
+                keeps(End::Limit("handles"), "it holds more than 256 handles"),
+                held.with("source.limits.memory", "'3MB'")
+                    .with("source.limits.handles", "10_000")
+                    .with("source.limits.cpu", "'10s'")
+                    .with("source.limits.deadline", "'20s'"),
+            ]
+        }
+        Mode::OddSelections => vec![
+            case(
+                Call::InitialOffset,
+                End::Answer,
+                "the column \"nobody\" is not in the schema",
+            ),
+            case(
+                Call::InitialOffset,
+                End::Answer,
+                "\"no pointer\" is no JSON Pointer: it begins with no slash",
+            ),
+            case(Call::InitialOffset, End::Answer, "it has more than 128 steps"),
+            case(
+                Call::InitialOffset,
+                End::Answer,
+                "a constant does not fit its column",
+            ),
+            case(
+                Call::InitialOffset,
+                End::Answer,
+                "is not of text, and can't take JSON text",
+            ),
+            case(
+                Call::Schema,
+                End::Answer,
+                "rows are read before the schema is known",
+            ),
+        ],
+        Mode::SaveOutside => one(End::Contract, "progress-note.save is allowed inside commit only"),
         // That a note can't be kept is no failure: the table knows.
         Mode::SaveHuge | Mode::SaveNoJson => {
             let case = case(Call::Next, End::Done, "").with("source.limits.batch", "'64MiB'");

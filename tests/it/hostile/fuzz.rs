@@ -92,6 +92,11 @@ fn drive(name: &str) {
 }
 
 #[test]
+fn rows_as_json() {
+    drive("rows");
+}
+
+#[test]
 fn arrow_streams() {
     drive("arrow");
 }

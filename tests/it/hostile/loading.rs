@@ -137,7 +137,7 @@ fn what_is_no_source_of_ours_is_refused_before_it_runs() {
         ),
         (
             "track",
-            importing("sandbar:connector/types@0.9.0"),
+            importing("sandbar:connector/values@0.9.0"),
             End::Load,
             "it is made for sandbar:connector@0.9.0, and this host speaks the track sandbar:connector@0.1",
         ),

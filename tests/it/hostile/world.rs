@@ -49,11 +49,14 @@ pub(super) struct World {
 }
 
 /// The calls of a run before its rows are in the table.
-pub(super) const CALLS: [Call; 7] = [
+pub(super) const CALLS: [Call; 10] = [
     Call::Open,
+    Call::Info,
+    Call::Reading,
     Call::Schema,
     Call::InitialOffset,
     Call::LatestOffset,
+    Call::BatchEnd,
     Call::Partitions,
     Call::Read,
     Call::Next,

@@ -73,7 +73,7 @@ impl<'a> Case<'a> {
         let options = serde_json::json!({
             "api_url": api.url, "rows_per_batch": rows, "page_size": page_size,
         });
-        let component = sandbar_components::COMMENTS;
+        let component = sandbar_test_components::COMMENTS_OVER_WASI;
         let limits = Limits::default();
         let grants = Grants::parse(&[api.url.trim_end_matches("/comments")], false).unwrap();
         let sandbar = runtime.block_on(async {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arrow_ipc::reader::StreamReader;
-use wasmtime::component::{Component, HasSelf, Linker, ResourceAny, ResourceTable};
+use arrow_array::RecordBatch;
+use sandbar_rows::{Decoder, RowLimits, Selection, parse_schema};
+use wasmtime::component::{Component, HasSelf, Linker, Resource, ResourceAny, ResourceTable};
 use wasmtime::{Config, Engine, Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, default_hooks};
@@ -17,9 +18,14 @@ wasmtime::component::bindgen!({
     imports: { default: async | trappable },
     exports: { default: async },
     require_store_data_send: true,
+    with: { "sandbar:connector/rows.held-rows": HeldRows },
 });
 
-use sandbar::connector::{checkpoint, log, types};
+use exports::sandbar::connector::connector::BatchRows;
+use sandbar::connector::{http, log, progress_note, rows, values};
+
+/// Rows that the component asked to be read.
+pub struct HeldRows(RecordBatch);
 
 /// A host of its own, with one component.
 pub struct Plain {
@@ -50,9 +56,11 @@ impl Plain {
         let mut linker = Linker::<State>::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker).unwrap();
-        checkpoint::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).unwrap();
+        progress_note::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).unwrap();
         log::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).unwrap();
-        types::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).unwrap();
+        http::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).unwrap();
+        rows::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).unwrap();
+        values::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).unwrap();
         let component = SourcePre::new(linker.instantiate_pre(&component).unwrap()).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, weak) = (stop.clone(), engine.weak());
@@ -98,8 +106,10 @@ impl Plain {
             .unwrap()
             .unwrap()
         {
-            let reader = StreamReader::try_new(batch.rows.as_slice(), None).unwrap();
-            rows += reader.map(|batch| batch.unwrap().num_rows() as u64).sum::<u64>();
+            let BatchRows::Held(held) = batch.rows else {
+                unreachable!("the comments have the host read their rows")
+            };
+            rows += store.data_mut().table.delete(held).unwrap().0.num_rows() as u64;
         }
         rows
     }
@@ -120,7 +130,7 @@ impl Plain {
         }
         let instance = self.component.instantiate_async(&mut store).await.unwrap();
         let source = instance.sandbar_connector_connector().source();
-        let source = source.call_open(&mut store, &String::new(), &self.options).await;
+        let source = source.call_open(&mut store, None, &self.options).await;
         (store, instance, source.unwrap().unwrap())
     }
 }
@@ -150,14 +160,38 @@ impl WasiHttpView for State {
     }
 }
 
-impl types::Host for State {}
+impl values::Host for State {}
 
-impl checkpoint::Host for State {
-    async fn load(&mut self) -> wasmtime::Result<Result<Option<String>, types::Error>> {
+impl rows::Host for State {
+    async fn read_json(
+        &mut self,
+        text: Vec<u8>,
+        _: rows::Selection,
+    ) -> wasmtime::Result<Result<Resource<HeldRows>, values::Error>> {
+        let schema = parse_schema("id int, name string, email string, body string").unwrap();
+        let decoder = Decoder::new(schema, Selection::default()).unwrap();
+        let rows = decoder.decode(&text, RowLimits::new(1 << 22, 64 << 20)).unwrap();
+        Ok(Ok(self.table.push(HeldRows(rows))?))
+    }
+}
+
+impl rows::HostHeldRows for State {
+    async fn count(&mut self, rows: Resource<HeldRows>) -> wasmtime::Result<u64> {
+        Ok(self.table.get(&rows)?.0.num_rows() as u64)
+    }
+
+    async fn drop(&mut self, rows: Resource<HeldRows>) -> wasmtime::Result<()> {
+        self.table.delete(rows)?;
+        Ok(())
+    }
+}
+
+impl progress_note::Host for State {
+    async fn load(&mut self) -> wasmtime::Result<Result<Option<String>, values::Error>> {
         Ok(Ok(None))
     }
 
-    async fn save(&mut self, _: String) -> wasmtime::Result<Result<(), types::Error>> {
+    async fn save(&mut self, _: String) -> wasmtime::Result<Result<(), values::Error>> {
         Ok(Ok(()))
     }
 }
@@ -167,3 +201,42 @@ impl log::Host for State {
         Ok(())
     }
 }
+
+/// Never called: the component sends its requests over `wasi:http`.
+macro_rules! never {
+    ($interface:path { $($function:ident($($argument:ty),*) -> $answer:ty;)* }) => {
+        impl $interface for State {
+            $(async fn $function(&mut self, $(_: $argument),*) -> wasmtime::Result<$answer> {
+                wasmtime::bail!("{} is not there", stringify!($function))
+            })*
+        }
+    };
+}
+
+type Answer<T> = Result<T, values::Error>;
+type Response = Resource<http::Response>;
+
+never!(http::Host {
+    send(http::Request) -> Answer<Response>;
+    send_all(Vec<http::Request>) -> Vec<Answer<Response>>;
+    begin(http::Request) -> Answer<Resource<http::Pending>>;
+});
+
+never!(http::HostPending {
+    wait(Resource<http::Pending>) -> Answer<Response>;
+    drop(Resource<http::Pending>) -> ();
+});
+
+never!(http::HostResponse {
+    request(Response) -> String;
+    status(Response) -> u16;
+    headers(Response) -> Vec<(String, Vec<u8>)>;
+    header(Response, String) -> Option<String>;
+    error_for_status(Response) -> Answer<()>;
+    size(Response) -> u64;
+    body(Response) -> Vec<u8>;
+    value(Response, String) -> Answer<Option<String>>;
+    count(Response, String) -> Answer<Option<u64>>;
+    rows(Response, rows::Selection) -> Answer<Resource<HeldRows>>;
+    drop(Response) -> ();
+});

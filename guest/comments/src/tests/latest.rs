@@ -2,59 +2,42 @@
 
 use sandbar_sdk::{Error, ReadLimit, Result, Source};
 
-use super::remote::{Remote, at, max_rows};
+use super::remote::{Remote, at, end, max_rows};
 
 #[test]
 fn c5_a_total_is_asked_once_tried_once_and_bounds_the_end() {
     let remote = Remote::with_rows(25);
     let comments = remote.comments("");
-    assert_eq!(
-        comments.latest_offset(&at(20), None, max_rows(10)).unwrap(),
-        at(25)
-    );
+    assert_eq!(end(&comments, 20, max_rows(10)).unwrap(), at(25));
     assert_eq!(remote.asked(), [(20, 1), (25, 1)]);
-    assert_eq!(
-        comments.latest_offset(&at(20), None, max_rows(3)).unwrap(),
-        at(23)
-    );
+    assert_eq!(end(&comments, 20, max_rows(3)).unwrap(), at(23));
     assert_eq!(remote.asked(), [(20, 1)]);
-    assert_eq!(
-        comments.latest_offset(&at(25), None, max_rows(3)).unwrap(),
-        at(25)
-    );
-    assert_eq!(
-        comments
-            .latest_offset(&at(0), None, ReadLimit::default())
-            .unwrap(),
-        at(25)
-    );
-    assert_eq!(comments.latest_offset(&at(0), None, max_rows(0)).unwrap(), at(0));
+    assert_eq!(end(&comments, 25, max_rows(3)).unwrap(), at(25));
+    assert_eq!(end(&comments, 0, ReadLimit::default()).unwrap(), at(25));
+    assert_eq!(end(&comments, 0, max_rows(0)).unwrap(), at(0));
 }
 
 #[test]
 fn c5_the_smaller_limit_wins() {
     let comments = Remote::with_rows(100).comments(r#","rows_per_batch":10"#);
-    assert_eq!(
-        comments.latest_offset(&at(0), None, max_rows(20)).unwrap(),
-        at(10)
-    );
-    assert_eq!(comments.latest_offset(&at(0), None, max_rows(5)).unwrap(), at(5));
+    assert_eq!(end(&comments, 0, max_rows(20)).unwrap(), at(10));
+    assert_eq!(end(&comments, 0, max_rows(5)).unwrap(), at(5));
 }
 
 #[test]
 fn c5_who_asks_without_a_limit_learns_the_end_of_everything() {
     let comments = Remote::with_rows(100).comments(r#","rows_per_batch":10"#);
     let all = ReadLimit::default();
-    assert_eq!(comments.latest_offset(&at(0), None, all).unwrap(), at(100));
+    assert_eq!(end(&comments, 0, all).unwrap(), at(100));
 }
 
 #[test]
-fn c5_a_pinned_end_needs_no_request() {
+fn c5_the_end_of_a_micro_batch_needs_no_request() {
     let remote = Remote::with_rows(25);
     let comments = remote.comments(r#","rows_per_batch":10"#);
     let latest = |start: u64| {
         comments
-            .latest_offset(&at(start), Some(&at(22)), max_rows(100_000))
+            .batch_end(&at(start), &at(22), max_rows(100_000))
             .unwrap()
     };
     assert_eq!(
@@ -75,7 +58,7 @@ fn c5_without_a_total_single_rows_tell_the_end() {
             .into_iter()
             .filter(|start| *start <= rows)
         {
-            let end = |limit| comments.latest_offset(&at(start), None, limit).unwrap().current;
+            let end = |limit| end(&comments, start, limit).unwrap().current;
             assert_eq!(end(ReadLimit::default()), rows, "from {start} of {rows}");
             for most in [1, 2, 3, 10, 100] {
                 assert_eq!(
@@ -97,7 +80,7 @@ fn a_position_beyond_the_data_is_lost() {
     let comments = remote.comments("");
     let lost =
         |why: &str| Error::offset_lost(format_args!("offset 30 is gone at http://api/comments: {why}"));
-    let latest = || comments.latest_offset(&at(30), None, ReadLimit::default());
+    let latest = || end(&comments, 30, ReadLimit::default());
     assert_eq!(latest().unwrap_err(), lost("only 25 rows exist"));
     remote.hide_total();
     assert_eq!(latest().unwrap_err(), lost("row 29 does not exist"));
@@ -110,7 +93,7 @@ fn a_total_that_is_none_is_malformed() {
     let comments = remote.comments("");
     let with_total = |total: &'static str| -> Result<_> {
         remote.fail(move |_, _, response| Ok(response.with_header("x-total-count", total)));
-        comments.latest_offset(&at(20), None, ReadLimit::default())
+        end(&comments, 20, ReadLimit::default())
     };
     let request = "GET http://api/comments?_start=20&_limit=1";
     let message = format!("{request} gave an X-Total-Count of \"many\", which is no number of rows");
@@ -126,9 +109,7 @@ fn c10_rows_without_end_are_malformed() {
     let remote = Remote::with_rows(u64::MAX);
     remote.hide_total();
     let comments = remote.comments("");
-    let error = comments
-        .latest_offset(&at(5), None, ReadLimit::default())
-        .unwrap_err();
+    let error = end(&comments, 5, ReadLimit::default()).unwrap_err();
     assert!(
         error
             .to_string()
@@ -158,7 +139,7 @@ fn c5_an_answer_without_a_body_is_the_end_where_no_total_is_given() {
             Ok(sandbar_sdk::http::Response::new(&request, status).with_body(body))
         });
         let comments = remote.comments("");
-        let latest = |start: u64| comments.latest_offset(&at(start), None, max_rows(100));
+        let latest = |start: u64| end(&comments, start, max_rows(100));
         assert_eq!(latest(0).unwrap(), at(25), "{status} {body:?}");
         assert_eq!(latest(25).unwrap(), at(25), "{status} {body:?}");
         assert!(latest(40).is_err(), "row 39 does not exist");

@@ -3,9 +3,9 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
-use sandbar_sdk::arrow::RecordBatch;
 use sandbar_sdk::http::{Client, Request, Response};
 use sandbar_sdk::{Connector, ReadLimit, Result, Source, options};
 use serde_json::json;
@@ -56,7 +56,7 @@ impl Remote {
         let options = format!(r#"{{"api_url":"http://api/comments"{more}}}"#);
         let remote = Rc::clone(self);
         let client: Rc<dyn Client> = Rc::new(move |request: &Request| remote.answer(request));
-        Comments::over(client, options::parse(&options).unwrap()).unwrap()
+        Comments::open("comments", options::parse(&options).unwrap(), client).unwrap()
     }
 
     fn answer(&self, request: &Request) -> Result<Response> {
@@ -102,14 +102,25 @@ pub(super) fn max_rows(rows: u64) -> ReadLimit {
     }
 }
 
+/// The end of a micro-batch, as a host finds it.
+pub(super) fn end(comments: &Comments, start: u64, limit: ReadLimit) -> Result<Offset> {
+    let latest = comments.latest_offset(&at(start), limit.max_rows)?;
+    comments.batch_end(&at(start), &latest, limit)
+}
+
 pub(super) fn batches(comments: &Comments, partition: Partition) -> Result<Vec<RecordBatch>> {
-    comments.read(partition)?.collect()
+    let schema = comments.schema()?;
+    comments
+        .read(partition)?
+        .map(|rows| rows?.batch(&schema))
+        .collect()
 }
 
 /// The ids of one partition.
 pub(super) fn ids(comments: &Comments, partition: Partition) -> Result<Vec<i32>> {
     let batches = batches(comments, partition)?;
-    assert!(batches.iter().all(|batch| batch.schema() == comments.schema()));
+    let schema = comments.schema()?.arrow()?;
+    assert!(batches.iter().all(|batch| batch.schema() == schema));
     let ids = batches.iter().flat_map(|batch| {
         batch
             .column(0)

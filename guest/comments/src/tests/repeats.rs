@@ -1,13 +1,12 @@
 //! APIs that give rows again: they ignore where a page is to begin, or their total is none.
 
 use sandbar_sdk::http::Response;
-use sandbar_sdk::{Error, ReadLimit, Result, Source};
+use sandbar_sdk::{Error, ReadLimit, Result};
 
-use super::remote::{Remote, at, ids, max_rows, page, part};
+use super::remote::{Remote, end, ids, max_rows, page, part};
 
 fn latest(remote: &std::rc::Rc<Remote>, start: u64, limit: ReadLimit) -> Result<u64> {
-    let latest = remote.comments("").latest_offset(&at(start), None, limit);
-    latest.map(|latest| latest.current)
+    end(&remote.comments(""), start, limit).map(|latest| latest.current)
 }
 
 /// Gives its first rows for every start.

@@ -3,14 +3,14 @@
 use std::rc::Rc;
 
 use sandbar_sdk::http::{Host, Request, Response};
-use sandbar_sdk::{Connector, Error, Result, Source, checkpoint, options};
+use sandbar_sdk::{Connector, Error, Result, Source, options, progress_note};
 use serde_json::{Value, json};
 
-use super::remote::{Remote, at, part};
+use super::remote::{Remote, at, end, part};
 use crate::{Comments, Options};
 
 fn open(text: &str) -> Result<Comments> {
-    Comments::open("comments", options::parse(text)?)
+    Comments::open("comments", options::parse(text)?, Rc::new(Host))
 }
 
 fn refusal(text: &str) -> String {
@@ -83,7 +83,7 @@ fn c2_open_makes_no_request() {
 fn c4_the_note_says_where_to_start() {
     let comments = Remote::with_rows(0).comments("");
     assert_eq!(comments.initial_offset().unwrap(), at(0));
-    checkpoint::save(&json!({"current": 20})).unwrap();
+    progress_note::save(&json!({"current": 20})).unwrap();
     assert_eq!(comments.initial_offset().unwrap(), at(20));
     assert_eq!(comments.initial_offset().unwrap(), at(20));
     for damaged in [
@@ -95,7 +95,7 @@ fn c4_the_note_says_where_to_start() {
         json!([]),
         json!(null),
     ] {
-        checkpoint::save(&damaged).unwrap();
+        progress_note::save(&damaged).unwrap();
         let message = comments.initial_offset().unwrap_err().to_string();
         assert!(
             message.starts_with(&format!("malformed: progress note {damaged} is not one")),
@@ -131,17 +131,14 @@ fn a_query_of_the_url_is_kept() {
             .with_header("x-total-count", "7"))
     };
     let options = options::parse(r#"{"api_url":"http://api/comments?postId=1&q=a%20b#top"}"#).unwrap();
-    let comments = Comments::over(Rc::new(client), options).unwrap();
-    assert_eq!(
-        comments.latest_offset(&at(7), None, Default::default()).unwrap(),
-        at(7)
-    );
+    let comments = Comments::open("comments", options, Rc::new(client)).unwrap();
+    assert_eq!(end(&comments, 7, Default::default()).unwrap(), at(7));
 }
 
 #[test]
 fn the_client_of_a_host_is_only_there_in_one() {
     let options = options::parse(r#"{"api_url":"http://api/comments"}"#).unwrap();
-    let comments = Comments::over(Rc::new(Host), options).unwrap();
+    let comments = Comments::open("comments", options, Rc::new(Host)).unwrap();
     let message = "HTTP is only there inside a host (GET http://api/comments?_start=0&_limit=1)";
     assert_eq!(comments.check().unwrap_err(), Error::internal(message));
 }

@@ -15,42 +15,18 @@ pub struct Request {
     pub(crate) url: Url,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Option<Vec<u8>>,
-    pub(crate) timeouts: Timeouts,
-}
-
-/// How long to wait; the host may have shorter bounds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timeouts {
-    /// For the connection.
-    pub connect: Duration,
-    /// For the first byte of the response.
-    pub first_byte: Duration,
-    /// Between two chunks of the body.
-    pub between_bytes: Duration,
-}
-
-impl Default for Timeouts {
-    /// 10 s for the connection, 30 s else.
-    fn default() -> Self {
-        let long = Duration::from_secs(30);
-        Self {
-            connect: Duration::from_secs(10),
-            first_byte: long,
-            between_bytes: long,
-        }
-    }
+    pub(crate) timeout: Option<Duration>,
 }
 
 impl Request {
     /// A request with any method.
     pub fn new(method: impl Into<String>, url: Url) -> Self {
-        let timeouts = Timeouts::default();
         Self {
             method: method.into(),
             url,
             headers: Vec::new(),
             body: None,
-            timeouts,
+            timeout: None,
         }
     }
 
@@ -85,10 +61,10 @@ impl Request {
         self
     }
 
-    /// Sets how long to wait.
+    /// Sets the longest wait for the head of the response. The host's own limit holds besides.
     #[must_use]
-    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.timeouts = timeouts;
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
         self
     }
 

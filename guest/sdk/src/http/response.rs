@@ -1,73 +1,121 @@
+use std::cell::RefCell;
 use std::fmt;
 
 use serde::de::DeserializeOwned;
 
 use super::{Request, status, text};
-use crate::{Error, Result};
+#[cfg(target_family = "wasm")]
+use crate::bindings::generated::sandbar::connector::http as wit;
+use crate::rows::{HeldRows, read_json};
+use crate::{Error, Result, Schema, Selection};
 
 /// A body that is still coming in.
 pub type Chunks = Box<dyn Iterator<Item = Result<Vec<u8>>>>;
 
-/// What a remote answered: status and headers, and a body that is read when it is asked for.
-pub struct Response {
+/// What a remote answered.
+///
+/// Inside a host the body stays there. [`rows`](Self::rows), [`value`](Self::value) and [`count`](Self::count) ask for what is in
+/// it, at the speed of the host; [`bytes`](Self::bytes) and what stands on it bring it in.
+pub struct Response(Place);
+
+enum Place {
+    #[cfg(target_family = "wasm")]
+    Host(wit::Response),
+    Here(Here),
+}
+
+/// A response that is here.
+struct Here {
     request: String,
     head: bool,
     status: u16,
     headers: Vec<(String, String)>,
-    chunks: Chunks,
+    body: RefCell<Body>,
+}
+
+enum Body {
+    Coming(Chunks),
+    There(Vec<u8>),
 }
 
 impl Response {
     /// A response to `request` without headers and body.
     pub fn new(request: &Request, status: u16) -> Self {
-        let chunks = Box::new(std::iter::empty());
-        let head = request.method == "HEAD";
-        Self {
+        Self(Place::Here(Here {
             request: request.to_string(),
-            head,
+            head: request.method == "HEAD",
             status,
             headers: Vec::new(),
-            chunks,
-        }
+            body: RefCell::new(Body::There(vec![])),
+        }))
+    }
+
+    #[cfg(target_family = "wasm")]
+    pub(crate) fn held(response: wit::Response) -> Self {
+        Self(Place::Host(response))
     }
 
     /// Adds a header.
     #[must_use]
     pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers.push((name.into(), value.into()));
+        if let Some(here) = self.here_mut() {
+            here.headers.push((name.into(), value.into()));
+        }
         self
     }
 
     /// Sets a body that is there already.
     #[must_use]
-    pub fn with_body(self, body: impl Into<Vec<u8>>) -> Self {
-        self.with_chunks(Box::new(std::iter::once(Ok(body.into()))))
+    pub fn with_body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        if let Some(here) = self.here_mut() {
+            here.body = RefCell::new(Body::There(body.into()));
+        }
+        self
     }
 
     /// Sets a body that is still coming in.
     #[must_use]
     pub fn with_chunks(mut self, chunks: Chunks) -> Self {
-        self.chunks = chunks;
+        if let Some(here) = self.here_mut() {
+            here.body = RefCell::new(Body::Coming(chunks));
+        }
         self
     }
 
+    /// What a test or a client of its own made. A response of the host is as it is.
+    fn here_mut(&mut self) -> Option<&mut Here> {
+        match &mut self.0 {
+            #[cfg(target_family = "wasm")]
+            Place::Host(_) => None,
+            Place::Here(here) => Some(here),
+        }
+    }
+
     /// The request that this answers, for messages.
-    pub fn request(&self) -> &str {
-        &self.request
+    pub fn request(&self) -> String {
+        match &self.0 {
+            #[cfg(target_family = "wasm")]
+            Place::Host(response) => response.request(),
+            Place::Here(here) => here.request.clone(),
+        }
     }
 
     /// The HTTP status.
     pub fn status(&self) -> u16 {
-        self.status
+        match &self.0 {
+            #[cfg(target_family = "wasm")]
+            Place::Host(response) => response.status(),
+            Place::Here(here) => here.status,
+        }
     }
 
     /// The first header of that name, without regard to case, trimmed.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let found = self
-            .headers
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.trim())
+    pub fn header(&self, name: &str) -> Option<String> {
+        match &self.0 {
+            #[cfg(target_family = "wasm")]
+            Place::Host(response) => response.header(name),
+            Place::Here(here) => here.header(name).map(str::to_owned),
+        }
     }
 
     /// This response when its status is 2xx, else the error that the status stands for.
@@ -77,9 +125,51 @@ impl Response {
     /// 401 and 403 are [`Error::Unauthorized`]. 408, 425, 429 and 5xx are [`Error::Unavailable`] with the pause
     /// of a `Retry-After`. All others are [`Error::Malformed`], a redirect with its target. All name the request.
     pub fn error_for_status(self) -> Result<Self> {
-        match status::error(&self) {
-            Some(error) => Err(error),
-            None => Ok(self),
+        match &self.0 {
+            #[cfg(target_family = "wasm")]
+            Place::Host(response) => response.error_for_status()?,
+            Place::Here(_) => status::error(&self).map_or(Ok(()), Err)?,
+        }
+        Ok(self)
+    }
+
+    /// The rows that are selected, in the schema of the stream.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Malformed`] with request, row, field and byte when the body is no JSON or does not fit the schema;
+    /// [`Error::Internal`] for a selection that does not.
+    pub fn rows(&self, schema: &Schema, selection: &Selection) -> Result<HeldRows> {
+        match &self.0 {
+            #[cfg(target_family = "wasm")]
+            Place::Host(response) => Ok(HeldRows(response.rows(&selection.into())?)),
+            Place::Here(here) => here.with_text(|text| read_json(schema, text, selection)),
+        }
+    }
+
+    /// The JSON text of the value at a JSON Pointer (RFC 6901) of the body: `None` where nothing is there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Malformed`] with the request when the body is no JSON as far as it is read.
+    pub fn value(&self, pointer: &str) -> Result<Option<String>> {
+        match &self.0 {
+            #[cfg(target_family = "wasm")]
+            Place::Host(response) => Ok(response.value(pointer)?),
+            Place::Here(here) => here.with_text(|text| lookup::value(text, pointer)),
+        }
+    }
+
+    /// The number of elements of the array at a JSON Pointer of the body, 0 for `null`: `None` where nothing is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`value`](Self::value); also when something else is there.
+    pub fn count(&self, pointer: &str) -> Result<Option<u64>> {
+        match &self.0 {
+            #[cfg(target_family = "wasm")]
+            Place::Host(response) => Ok(response.count(pointer)?),
+            Place::Here(here) => here.with_text(|text| lookup::count(text, pointer)),
         }
     }
 
@@ -89,34 +179,13 @@ impl Response {
     ///
     /// [`Error::Malformed`] when it is longer, [`Error::Unavailable`] when it is cut.
     pub fn bytes(self, cap: usize) -> Result<Vec<u8>> {
-        let told = self.told_length();
-        if told.is_some_and(|told| told > cap as u64) {
-            return Err(self.too_long(cap));
-        }
-        let mut body = Vec::with_capacity(
-            told.and_then(|told| usize::try_from(told).ok())
-                .unwrap_or_default(),
-        );
-        let Self { chunks, request, .. } = self;
-        for chunk in chunks {
-            let chunk = chunk?;
-            if chunk.len() > cap - body.len() {
-                return Err(too_long(&request, cap));
-            }
-            if body.capacity() == 0 {
-                body = chunk;
-            } else {
-                body.extend_from_slice(&chunk);
-            }
-        }
-        match told {
-            Some(told) if told != body.len() as u64 => {
-                let got = body.len();
-                Err(Error::unavailable(format_args!(
-                    "{request} gave {got} bytes of {told}"
-                )))
-            }
-            _ => Ok(body),
+        match self.0 {
+            #[cfg(target_family = "wasm")]
+            Place::Host(response) => match response.size() > cap as u64 {
+                true => Err(too_long(&response.request(), cap)),
+                false => Ok(response.body()),
+            },
+            Place::Here(here) => here.bytes(cap),
         }
     }
 
@@ -128,7 +197,7 @@ impl Response {
     ///
     /// As [`bytes`](Self::bytes), and [`Error::Malformed`] when it is not the UTF-16 that it says.
     pub fn utf8(self, cap: usize) -> Result<Vec<u8>> {
-        let request = self.request.clone();
+        let request = self.request();
         let body = text::without_mark(self.bytes(cap)?);
         body.map_err(|what| Error::malformed(format_args!("{request} gave {what}")))
     }
@@ -139,7 +208,7 @@ impl Response {
     ///
     /// As [`bytes`](Self::bytes), and [`Error::Malformed`] when it is not a `T`.
     pub fn json<T: DeserializeOwned>(self) -> Result<T> {
-        let (request, status) = (self.request.clone(), self.status);
+        let (request, status) = (self.request(), self.status());
         match self.json_if_any()? {
             Some(value) => Ok(value),
             None => Err(Error::malformed(format_args!(
@@ -154,7 +223,7 @@ impl Response {
     ///
     /// As [`json`](Self::json).
     pub fn json_if_any<T: DeserializeOwned>(self) -> Result<Option<T>> {
-        let request = self.request.clone();
+        let request = self.request();
         let body = self.utf8(super::MAX_BODY)?;
         if body.trim_ascii().is_empty() {
             return Ok(None);
@@ -163,6 +232,73 @@ impl Response {
         value
             .map(Some)
             .map_err(|error| Error::malformed(format_args!("{request} gave {error}")))
+    }
+}
+
+impl Here {
+    fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        let found = headers.find(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.trim())
+    }
+
+    /// Lets a function look at the body as UTF-8. Its errors are those of the request.
+    fn with_text<T>(&self, look: impl FnOnce(&[u8]) -> Result<T>) -> Result<T> {
+        let named = |what: &dyn fmt::Display| Error::malformed(format_args!("{} gave {what}", self.request));
+        let mut body = self.body.borrow_mut();
+        if let Body::Coming(chunks) = &mut *body {
+            let chunks = std::mem::replace(chunks, Box::new(std::iter::empty()));
+            *body = Body::There(self.collect(chunks, super::MAX_BODY)?);
+        }
+        let Body::There(bytes) = &mut *body else {
+            return Err(Error::internal("a body is read twice"));
+        };
+        let text = text::without_mark(std::mem::take(bytes)).map_err(|what| named(&what))?;
+        let looked = look(&text).map_err(|error| match error {
+            Error::Malformed(what) => named(&what),
+            other => other,
+        });
+        *bytes = text;
+        looked
+    }
+
+    fn bytes(self, cap: usize) -> Result<Vec<u8>> {
+        let empty = Body::There(vec![]);
+        match self.body.replace(empty) {
+            Body::Coming(chunks) => self.collect(chunks, cap),
+            Body::There(body) => self.collect(Box::new(std::iter::once(Ok(body))), cap),
+        }
+    }
+
+    fn collect(&self, chunks: Chunks, cap: usize) -> Result<Vec<u8>> {
+        let told = self.told_length();
+        if told.is_some_and(|told| told > cap as u64) {
+            return Err(too_long(&self.request, cap));
+        }
+        let mut body = Vec::with_capacity(
+            told.and_then(|told| usize::try_from(told).ok())
+                .unwrap_or_default(),
+        );
+        for chunk in chunks {
+            let chunk = chunk?;
+            if chunk.len() > cap - body.len() {
+                return Err(too_long(&self.request, cap));
+            }
+            if body.capacity() == 0 {
+                body = chunk;
+            } else {
+                body.extend_from_slice(&chunk);
+            }
+        }
+        match told {
+            Some(told) if told != body.len() as u64 => {
+                let (request, got) = (&self.request, body.len());
+                Err(Error::unavailable(format_args!(
+                    "{request} gave {got} bytes of {told}"
+                )))
+            }
+            _ => Ok(body),
+        }
     }
 
     /// The length that a whole body has, as far as the headers tell.
@@ -173,26 +309,61 @@ impl Response {
         }
         self.header("content-length")?.parse().ok()
     }
-
-    fn too_long(&self, cap: usize) -> Error {
-        too_long(&self.request, cap)
-    }
 }
 
 impl fmt::Debug for Response {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            request,
-            status,
-            headers,
-            ..
-        } = self;
         formatter
             .debug_struct("Response")
-            .field("request", request)
-            .field("status", status)
-            .field("headers", headers)
+            .field("request", &self.request())
+            .field("status", &self.status())
             .finish()
+    }
+}
+
+/// What is looked up in a body that is here: outside of a host by the same code that hosts do it with.
+#[cfg(not(target_family = "wasm"))]
+mod lookup {
+    use sandbar_rows::Document;
+
+    use crate::Result;
+    use crate::rows::of_text;
+
+    pub(super) fn value(text: &[u8], pointer: &str) -> Result<Option<String>> {
+        let value = Document::new(text).and_then(|document| document.value(pointer));
+        value
+            .map(|value| value.map(str::to_owned))
+            .map_err(|error| of_text(error, text))
+    }
+
+    pub(super) fn count(text: &[u8], pointer: &str) -> Result<Option<u64>> {
+        let count = Document::new(text).and_then(|document| document.count(pointer));
+        count.map_err(|error| of_text(error, text))
+    }
+}
+
+/// In a component, only bodies that came by `wasi:http` are here.
+#[cfg(target_family = "wasm")]
+mod lookup {
+    use serde_json::Value;
+
+    use crate::{Error, Result};
+
+    pub(super) fn value(text: &[u8], pointer: &str) -> Result<Option<String>> {
+        Ok(parsed(text)?.pointer(pointer).map(Value::to_string))
+    }
+
+    pub(super) fn count(text: &[u8], pointer: &str) -> Result<Option<u64>> {
+        match parsed(text)?.pointer(pointer) {
+            None => Ok(None),
+            Some(Value::Null) => Ok(Some(0)),
+            Some(Value::Array(rows)) => Ok(Some(rows.len() as u64)),
+            Some(_) => Err(Error::malformed("no array")),
+        }
+    }
+
+    fn parsed(text: &[u8]) -> Result<Value> {
+        serde_json::from_slice(text).map_err(Error::malformed)
     }
 }
 

@@ -17,7 +17,8 @@ pub(super) fn error(response: &Response) -> Option<Error> {
             retry_after: retry_after(response),
         }),
         300..=399 => {
-            let target = response.header("location").unwrap_or("nowhere");
+            let target = response.header("location");
+            let target = target.as_deref().unwrap_or("nowhere");
             Some(Error::Malformed(format!(
                 "{message}, a redirect to {target}; the host follows only those of GET and HEAD that name a URL"
             )))
@@ -32,8 +33,8 @@ fn retry_after(response: &Response) -> Option<Duration> {
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let now = date(response.header("date")?)?;
-    Some(date(value)?.duration_since(now).unwrap_or_default())
+    let now = date(&response.header("date")?)?;
+    Some(date(&value)?.duration_since(now).unwrap_or_default())
 }
 
 fn date(value: &str) -> Option<SystemTime> {

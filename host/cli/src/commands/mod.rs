@@ -34,7 +34,7 @@ pub(crate) fn runtime() -> Result<Runtime, CliError> {
         .remedy_words(remedy::words);
     let builder = sandbar_components::BUILTIN
         .iter()
-        .fold(builder, |builder, (name, bytes)| builder.builtin(name, bytes));
+        .fold(builder, |builder, (name, bytes)| builder.builtin(*name, *bytes));
     Ok(builder.build()?)
 }
 

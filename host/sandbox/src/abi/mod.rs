@@ -8,7 +8,7 @@ mod v0_1;
 use wasmtime::Store;
 use wasmtime::component::{Component, Linker, ResourceAny};
 
-use crate::capability::{self, HostState};
+use crate::capability::{self, HeldRows, HostState};
 
 /// A handle to a source or a reader that lives in the instance.
 pub(crate) type Handle = ResourceAny;
@@ -44,10 +44,27 @@ pub(crate) struct RawStream {
     pub(crate) key: Vec<String>,
 }
 
-/// A record batch, as it was returned.
-pub(crate) struct RawBatch {
+/// The schema of a stream, as it was returned.
+pub(crate) enum RawSchema {
+    /// Text in Spark's DDL.
+    Text(String),
+    /// An Arrow IPC stream without a batch.
+    ArrowIpc(Vec<u8>),
+}
+
+/// Rows, as they were returned.
+pub(crate) enum RawRows {
+    /// JSON text.
+    Json(Vec<u8>),
     /// An Arrow IPC stream.
-    pub(crate) rows: Vec<u8>,
+    ArrowIpc(Vec<u8>),
+    /// Rows that the host read for the component.
+    Held(HeldRows),
+}
+
+/// A batch of rows, as it was returned.
+pub(crate) struct RawBatch {
+    pub(crate) rows: RawRows,
     /// The offset that the batch reaches, as JSON text.
     pub(crate) end: Option<String>,
 }
@@ -123,7 +140,7 @@ impl Exports {
     pub(crate) async fn open(
         &self,
         store: &mut Store<HostState>,
-        stream: &str,
+        stream: Option<&str>,
         options: &str,
     ) -> Returned<Handle> {
         each_track!(self, exports => exports.open(store, stream, options).await)
@@ -133,8 +150,24 @@ impl Exports {
         each_track!(self, exports => exports.check(store, source).await)
     }
 
-    /// An Arrow IPC stream without a batch.
-    pub(crate) async fn schema(&self, store: &mut Store<HostState>, source: Handle) -> Returned<Vec<u8>> {
+    pub(crate) async fn info(
+        &self,
+        store: &mut Store<HostState>,
+        source: Handle,
+    ) -> wasmtime::Result<RawStream> {
+        each_track!(self, exports => exports.info(store, source).await)
+    }
+
+    /// Whether the stream is read by ranges; else it is read sequentially.
+    pub(crate) async fn reads_ranges(
+        &self,
+        store: &mut Store<HostState>,
+        source: Handle,
+    ) -> wasmtime::Result<bool> {
+        each_track!(self, exports => exports.reads_ranges(store, source).await)
+    }
+
+    pub(crate) async fn schema(&self, store: &mut Store<HostState>, source: Handle) -> Returned<RawSchema> {
         each_track!(self, exports => exports.schema(store, source).await)
     }
 
@@ -151,10 +184,20 @@ impl Exports {
         store: &mut Store<HostState>,
         source: Handle,
         start: &str,
-        up_to: Option<&str>,
+        max_rows: Option<u64>,
+    ) -> Returned<String> {
+        each_track!(self, exports => exports.latest_offset(store, source, start, max_rows).await)
+    }
+
+    pub(crate) async fn batch_end(
+        &self,
+        store: &mut Store<HostState>,
+        source: Handle,
+        start: &str,
+        latest: &str,
         limit: RawLimit,
-    ) -> Returned<Option<String>> {
-        each_track!(self, exports => exports.latest_offset(store, source, start, up_to, limit).await)
+    ) -> Returned<String> {
+        each_track!(self, exports => exports.batch_end(store, source, start, latest, limit).await)
     }
 
     pub(crate) async fn partitions(

@@ -3,8 +3,12 @@
 use wasmtime::Store;
 use wasmtime::component::{Component, HasSelf, Linker};
 
-use super::{GuestError, Handle, RawBatch, RawDescription, RawLimit, RawStream, Returned};
+use super::{
+    GuestError, Handle, RawBatch, RawDescription, RawLimit, RawRows, RawSchema, RawStream, Returned,
+};
 use crate::capability::HostState;
+
+mod imports;
 
 mod bindings {
     #![allow(missing_docs)]
@@ -14,11 +18,16 @@ mod bindings {
         imports: { default: async | trappable },
         exports: { default: async },
         require_store_data_send: true,
+        with: {
+            "sandbar:connector/http.response": crate::capability::http::HeldResponse,
+            "sandbar:connector/http.pending": crate::capability::http::PendingResponse,
+            "sandbar:connector/rows.held-rows": crate::capability::HeldRows,
+        },
     });
 }
 
 use bindings::exports::sandbar::connector::connector as wit;
-use bindings::sandbar::connector::{checkpoint, log, types};
+use bindings::sandbar::connector::{http, log, progress_note, rows, values};
 
 pub(super) const TRACK: &str = "sandbar:connector@0.1";
 
@@ -30,9 +39,11 @@ pub(crate) struct Exports(bindings::Source);
 
 /// Links the contract's own interfaces. Fails when the component does not export the contract.
 pub(super) fn link(linker: &mut Linker<HostState>, component: &Component) -> wasmtime::Result<Linked> {
-    checkpoint::add_to_linker::<_, HasSelf<HostState>>(linker, |state| state)?;
+    values::add_to_linker::<_, HasSelf<HostState>>(linker, |state| state)?;
+    rows::add_to_linker::<_, HasSelf<HostState>>(linker, |state| state)?;
+    http::add_to_linker::<_, HasSelf<HostState>>(linker, |state| state)?;
+    progress_note::add_to_linker::<_, HasSelf<HostState>>(linker, |state| state)?;
     log::add_to_linker::<_, HasSelf<HostState>>(linker, |state| state)?;
-    types::add_to_linker::<_, HasSelf<HostState>>(linker, |state| state)?;
     Ok(Linked(bindings::SourcePre::new(
         linker.instantiate_pre(component)?,
     )?))
@@ -63,17 +74,17 @@ impl Exports {
 
     pub(super) async fn discover(&self, store: Guest<'_>, options: &str) -> Returned<Vec<RawStream>> {
         let streams = self.connector().call_discover(store, &options.to_owned()).await?;
-        let raw = |stream: wit::StreamInfo| RawStream {
-            name: stream.name,
-            summary: stream.summary,
-            key: stream.key,
-        };
         Ok(streams
-            .map(|streams| streams.into_iter().map(raw).collect())
+            .map(|streams| streams.into_iter().map(RawStream::from).collect())
             .map_err(GuestError::from))
     }
 
-    pub(super) async fn open(&self, store: Guest<'_>, stream: &str, options: &str) -> Returned<Handle> {
+    pub(super) async fn open(
+        &self,
+        store: Guest<'_>,
+        stream: Option<&str>,
+        options: &str,
+    ) -> Returned<Handle> {
         let opened = self
             .connector()
             .source()
@@ -82,14 +93,28 @@ impl Exports {
         Ok(opened.map_err(GuestError::from))
     }
 
+    pub(super) async fn info(&self, store: Guest<'_>, source: Handle) -> wasmtime::Result<RawStream> {
+        let info = self.connector().source().call_info(store, source).await?;
+        Ok(info.into())
+    }
+
+    pub(super) async fn reads_ranges(&self, store: Guest<'_>, source: Handle) -> wasmtime::Result<bool> {
+        let reading = self.connector().source().call_reading(store, source).await?;
+        Ok(matches!(reading, wit::Reading::Ranges))
+    }
+
     pub(super) async fn check(&self, store: Guest<'_>, source: Handle) -> Returned<()> {
         let checked = self.connector().source().call_check(store, source).await?;
         Ok(checked.map_err(GuestError::from))
     }
 
-    pub(super) async fn schema(&self, store: Guest<'_>, source: Handle) -> Returned<Vec<u8>> {
+    pub(super) async fn schema(&self, store: Guest<'_>, source: Handle) -> Returned<RawSchema> {
         let schema = self.connector().source().call_schema(store, source).await?;
-        Ok(schema.map_err(GuestError::from))
+        let raw = |schema| match schema {
+            values::Schema::Text(text) => RawSchema::Text(text),
+            values::Schema::ArrowIpc(bytes) => RawSchema::ArrowIpc(bytes),
+        };
+        Ok(schema.map(raw).map_err(GuestError::from))
     }
 
     pub(super) async fn initial_offset(&self, store: Guest<'_>, source: Handle) -> Returned<String> {
@@ -106,14 +131,28 @@ impl Exports {
         store: Guest<'_>,
         source: Handle,
         start: &str,
-        up_to: Option<&str>,
-        limit: RawLimit,
-    ) -> Returned<Option<String>> {
-        let up_to = up_to.map(str::to_owned);
+        max_rows: Option<u64>,
+    ) -> Returned<String> {
         let offset = self
             .connector()
             .source()
-            .call_latest_offset(store, source, &start.to_owned(), up_to.as_ref(), limit.into())
+            .call_latest_offset(store, source, &start.to_owned(), max_rows)
+            .await?;
+        Ok(offset.map_err(GuestError::from))
+    }
+
+    pub(super) async fn batch_end(
+        &self,
+        store: Guest<'_>,
+        source: Handle,
+        start: &str,
+        latest: &str,
+        limit: RawLimit,
+    ) -> Returned<String> {
+        let offset = self
+            .connector()
+            .source()
+            .call_batch_end(store, source, &start.to_owned(), &latest.to_owned(), limit.into())
             .await?;
         Ok(offset.map_err(GuestError::from))
     }
@@ -157,13 +196,19 @@ impl Exports {
         Ok(batches.map_err(GuestError::from))
     }
 
-    pub(super) async fn next(&self, store: Guest<'_>, batches: Handle) -> Returned<Option<RawBatch>> {
-        let next = self.connector().batches().call_next(store, batches).await?;
-        let raw = |batch: wit::Batch| RawBatch {
-            rows: batch.rows,
-            end: batch.end,
+    pub(super) async fn next(&self, mut store: Guest<'_>, batches: Handle) -> Returned<Option<RawBatch>> {
+        let next = self.connector().batches().call_next(&mut store, batches).await?;
+        let batch = match next {
+            Ok(Some(batch)) => batch,
+            Ok(None) => return Ok(Ok(None)),
+            Err(error) => return Ok(Err(error.into())),
         };
-        Ok(next.map(|batch| batch.map(raw)).map_err(GuestError::from))
+        let rows = match batch.rows {
+            wit::BatchRows::Json(text) => RawRows::Json(text),
+            wit::BatchRows::ArrowIpc(bytes) => RawRows::ArrowIpc(bytes),
+            wit::BatchRows::Held(held) => RawRows::Held(store.data_mut().table.delete(held)?),
+        };
+        Ok(Ok(Some(RawBatch { rows, end: batch.end })))
     }
 
     pub(super) async fn commit(&self, store: Guest<'_>, source: Handle, end: &str) -> Returned<()> {
@@ -185,48 +230,47 @@ impl From<RawLimit> for wit::ReadLimit {
     }
 }
 
-impl From<wit::Error> for GuestError {
-    fn from(error: wit::Error) -> Self {
-        match error {
-            wit::Error::InvalidOptions(text) => Self::InvalidOptions(text),
-            wit::Error::Unauthorized(text) => Self::Unauthorized(text),
-            wit::Error::Unavailable(unavailable) => Self::Unavailable {
-                message: unavailable.message,
-                retry_after_ms: unavailable.retry_after_ms,
-            },
-            wit::Error::Malformed(text) => Self::Malformed(text),
-            wit::Error::OffsetLost(text) => Self::OffsetLost(text),
-            wit::Error::Internal(text) => Self::Internal(text),
+impl From<wit::StreamInfo> for RawStream {
+    fn from(stream: wit::StreamInfo) -> Self {
+        Self {
+            name: stream.name,
+            summary: stream.summary,
+            key: stream.key,
         }
     }
 }
 
-impl types::Host for HostState {}
-
-impl checkpoint::Host for HostState {
-    async fn load(&mut self) -> wasmtime::Result<Result<Option<String>, types::Error>> {
-        Ok(self.progress_note.load().await.map_err(types::Error::Internal))
-    }
-
-    async fn save(&mut self, progress: String) -> wasmtime::Result<Result<(), types::Error>> {
-        Ok(self
-            .progress_note
-            .save(&progress)
-            .await
-            .map_err(types::Error::Internal))
+impl From<values::Error> for GuestError {
+    fn from(error: values::Error) -> Self {
+        match error {
+            values::Error::InvalidOptions(text) => Self::InvalidOptions(text),
+            values::Error::Unauthorized(text) => Self::Unauthorized(text),
+            values::Error::Unavailable(unavailable) => Self::Unavailable {
+                message: unavailable.message,
+                retry_after_ms: unavailable.retry_after_ms,
+            },
+            values::Error::Malformed(text) => Self::Malformed(text),
+            values::Error::OffsetLost(text) => Self::OffsetLost(text),
+            values::Error::Internal(text) => Self::Internal(text),
+        }
     }
 }
 
-impl log::Host for HostState {
-    async fn log(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
-        let level = match level {
-            log::Level::Trace => tracing::Level::TRACE,
-            log::Level::Debug => tracing::Level::DEBUG,
-            log::Level::Info => tracing::Level::INFO,
-            log::Level::Warn => tracing::Level::WARN,
-            log::Level::Error => tracing::Level::ERROR,
-        };
-        self.log.log(level, &message);
-        Ok(())
+impl From<GuestError> for values::Error {
+    fn from(error: GuestError) -> Self {
+        match error {
+            GuestError::InvalidOptions(text) => Self::InvalidOptions(text),
+            GuestError::Unauthorized(text) => Self::Unauthorized(text),
+            GuestError::Unavailable {
+                message,
+                retry_after_ms,
+            } => Self::Unavailable(values::Unavailable {
+                message,
+                retry_after_ms,
+            }),
+            GuestError::Malformed(text) => Self::Malformed(text),
+            GuestError::OffsetLost(text) => Self::OffsetLost(text),
+            GuestError::Internal(text) => Self::Internal(text),
+        }
     }
 }

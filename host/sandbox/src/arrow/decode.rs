@@ -31,6 +31,13 @@ pub(crate) fn decode_schema(ipc: Vec<u8>) -> Result<SchemaRef, String> {
     Ok(Arc::new(Schema::new(schema.fields().clone())))
 }
 
+/// Reads a schema that a source declares as text.
+pub(crate) fn parse_schema(text: &str) -> Result<SchemaRef, String> {
+    let schema = sandbar_rows::parse_schema(text).map_err(|e| e.to_string())?;
+    check_schema(&schema, None)?;
+    Ok(schema)
+}
+
 /// Decodes the rows of one batch, which must have exactly the declared schema.
 pub(crate) fn decode_rows(ipc: Vec<u8>, declared: &SchemaRef) -> Result<Vec<RecordBatch>, String> {
     let (_, batches) = decode(ipc, Some(declared))?;

@@ -6,7 +6,7 @@ use flatbuffers::VerifierOptions;
 use super::{MAX_COLUMNS, MAX_DEPTH};
 
 /// The most rows of one stream. Columns without bytes (nulls) would allow any number.
-pub(super) const MAX_ROWS: i64 = 1 << 22;
+pub(super) const MAX_ROWS: i64 = super::MAX_ROWS as i64;
 /// The most record batches of one stream.
 pub(super) const MAX_BATCHES: usize = 4_096;
 /// The most values in all columns of a record batch. Some need no byte of its body.

@@ -1,123 +1,279 @@
-//! HTTP to granted origins: `wasi:http` over the session that `sandbar-egress` gives each instance.
+//! HTTP to granted origins: the contract's own interface, over the session that `sandbar-egress` gives each instance.
+//!
+//! A response comes in whole before the component sees it, in a task of its own, so that it goes on while the component
+//! computes. Its body stays with the host, and counts as the instance's memory.
 
-use std::sync::Arc;
+mod status;
 
-use http::{Request, Response};
-use http_body_util::BodyExt;
+use std::borrow::Cow;
+use std::time::Duration;
+
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use http_body_util::{BodyExt, Full};
 use sandbar_egress::{HttpError, HttpSession, Timeouts};
-use sandbar_policy::Violation;
-use wasmtime::component::Linker;
-use wasmtime_wasi_http::{
-    Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpHooks,
-};
+use sandbar_rows::{Document, RowsError};
+use tokio::task::JoinHandle;
+use url::Url;
 
-use super::{Capability, HostState, http_types};
+use super::memory::{MemoryAccount, MemoryShare};
+use super::{Capability, linked_by_track};
+use crate::abi::GuestError;
 
 pub(super) const CAPABILITY: Capability = Capability {
-    imports: &[
-        ("wasi:http/types", "HTTP requests to granted origins"),
-        ("wasi:http/outgoing-handler", "HTTP requests to granted origins"),
-    ],
-    add_to_linker,
+    imports: &[("sandbar:connector/http", "HTTP requests to granted origins")],
+    add_to_linker: linked_by_track,
 };
 
-/// Bytes of a request's body that a component may write before they are read. Each handle may be a body.
-const BODY_CHUNK: usize = 16 << 10;
+/// Requests that one call of `send-all` may send.
+pub(crate) const MAX_AT_ONCE: usize = 64;
+/// The longest URL, and the most bytes of headers. No server takes more.
+const MAX_HEAD: usize = 64 << 10;
 
-/// Bytes of one set of headers that a component makes. Each handle may be one.
-const MAX_FIELDS: usize = 64 << 10;
+/// The most bytes that are reserved for a body before it comes.
+const MAX_RESERVED: usize = 1 << 20;
 
-type Outcome = Result<
-    (
-        Response<WasiBody>,
-        Box<dyn Future<Output = Result<(), Error>> + Send>,
-    ),
-    Error,
->;
+/// Enough of a body to recognise it in a message.
+const SHOWN: usize = 60;
 
-/// The network as one instance may use it.
-pub(super) struct HttpCapability(HttpSession);
+/// What is kept of a request or a response beside its bytes.
+const OVERHEAD: usize = 1 << 10;
 
-pub(super) fn context() -> WasiHttpCtx {
-    let mut context = WasiHttpCtx::new();
-    context.set_field_size_limit(MAX_FIELDS);
-    context
+/// A request as a component makes it.
+pub(crate) struct RawRequest {
+    pub(crate) method: String,
+    pub(crate) url: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Option<Vec<u8>>,
+    pub(crate) timeout: Option<Duration>,
 }
 
-fn add_to_linker(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
-    http_types::shadow(linker)
+/// A response that has come in whole.
+pub struct HeldResponse {
+    request: String,
+    status: u16,
+    headers: HeaderMap,
+    body: Vec<u8>,
+    _memory: MemoryShare,
 }
 
-impl HttpCapability {
-    pub(super) fn new(session: HttpSession) -> Self {
-        Self(session)
-    }
+/// A request that is on its way. Dropping it ends it.
+pub struct PendingResponse(Option<JoinHandle<Result<HeldResponse, GuestError>>>);
 
-    pub(super) fn begin_call(&self, call: &str) {
-        self.0.usage().begin_call(call);
-    }
-
-    pub(super) fn take_usage(&self) -> (u64, u64) {
-        self.0.usage().take()
-    }
-
-    pub(super) fn record(&self, violation: Violation) {
-        self.0.violations().record(violation);
-    }
-}
-
-impl WasiHttpHooks for HttpCapability {
-    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
-        Arc::new(self.0.forbidden_headers())
-    }
-
-    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
-        BODY_CHUNK
-    }
-
-    fn send_request(
-        &mut self,
-        request: Request<WasiBody>,
-        options: Option<RequestOptions>,
-        _: Box<dyn Future<Output = Result<(), Error>> + Send>,
-    ) -> Box<dyn Future<Output = Outcome> + Send> {
-        let options = options.unwrap_or_default();
-        let timeouts = Timeouts {
-            first_byte: options.first_byte_timeout,
-            between_bytes: options.between_bytes_timeout,
-        };
-        let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
-        let sent = self.0.clone().send(request, timeouts);
-        Box::new(async move {
-            let response = sent.await.map_err(to_wasi)?;
-            let io: Box<dyn Future<Output = Result<(), Error>> + Send> = Box::new(std::future::ready(Ok(())));
-            Ok((response.map(|body| body.map_err(to_wasi).boxed_unsync()), io))
+/// Sends a request, and does not wait.
+pub(crate) fn begin(
+    session: &HttpSession,
+    memory: &MemoryAccount,
+    request: RawRequest,
+) -> Result<PendingResponse, GuestError> {
+    let timeouts = Timeouts {
+        first_byte: request.timeout,
+        between_bytes: None,
+    };
+    let length = request.body.as_ref().map_or(0, Vec::len) + request.url.len();
+    let mut share = memory.share();
+    let kept = share.grow(length + OVERHEAD);
+    let (request, shown) = checked(session, request)?;
+    kept.map_err(|_| GuestError::Internal(format!("{shown} is refused: no memory is left for it")))?;
+    let (session, mut memory) = (session.clone(), memory.share());
+    let exchange = async move {
+        let _of_request = share;
+        let sent = session.send(request, timeouts).await;
+        let response = sent.map_err(|e| failed(&shown, &e))?;
+        let (head, mut incoming) = response.into_parts();
+        let names = head
+            .headers
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len());
+        let full = |_| GuestError::Malformed(format!("{shown} gave more than there is memory for"));
+        memory.grow(names.sum::<usize>() + OVERHEAD).map_err(full)?;
+        // What a header says is believed as far as a page usually is long.
+        let told = head
+            .headers
+            .get(CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+        let mut body = Vec::with_capacity(told.unwrap_or_default().min(MAX_RESERVED));
+        while let Some(frame) = incoming.frame().await {
+            let frame = frame.map_err(|e| failed(&shown, &e))?;
+            if let Ok(data) = frame.into_data() {
+                memory.grow(data.len()).map_err(full)?;
+                body.extend_from_slice(&data);
+            }
+        }
+        body.shrink_to_fit();
+        Ok(HeldResponse {
+            request: shown,
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body,
+            _memory: memory,
         })
+    };
+    Ok(PendingResponse(Some(tokio::spawn(exchange))))
+}
+
+impl PendingResponse {
+    /// Waits for the response. To be called once.
+    pub(crate) async fn wait(&mut self) -> Result<HeldResponse, GuestError> {
+        let Some(task) = &mut self.0 else {
+            return Err(GuestError::Internal("a response was waited for twice".into()));
+        };
+        let done = task.await;
+        self.0 = None;
+        done.unwrap_or_else(|e| Err(GuestError::Internal(format!("the exchange broke off: {e}"))))
     }
 }
 
-/// The error as `wasi:http` has it.
-fn to_wasi(error: HttpError) -> Error {
+impl Drop for PendingResponse {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
+}
+
+impl HeldResponse {
+    pub(crate) fn request(&self) -> &str {
+        &self.request
+    }
+
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes()))
+    }
+
+    /// The first value of a header, where it is text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok().map(str::trim)
+    }
+
+    pub(crate) fn error_for_status(&self) -> Result<(), GuestError> {
+        status::error(self).map_or(Ok(()), Err)
+    }
+
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    pub(crate) fn value(&self, pointer: &str) -> Result<Option<String>, GuestError> {
+        let text = self.text()?;
+        let value = Document::new(&text).and_then(|document| document.value(pointer));
+        value
+            .map(|value| value.map(str::to_owned))
+            .map_err(|e| self.unreadable(e))
+    }
+
+    pub(crate) fn count(&self, pointer: &str) -> Result<Option<u64>, GuestError> {
+        let text = self.text()?;
+        let count = Document::new(&text).and_then(|document| document.count(pointer));
+        count.map_err(|e| self.unreadable(e))
+    }
+
+    /// The body as UTF-8: it may be UTF-16 with a mark that says so.
+    pub(crate) fn text(&self) -> Result<Cow<'_, [u8]>, GuestError> {
+        let body = &self.body;
+        match encoding_rs::Encoding::for_bom(body) {
+            Some((encoding, mark)) if encoding != encoding_rs::UTF_8 => {
+                let rest = body.get(mark..).unwrap_or_default();
+                let text = encoding.decode_without_bom_handling_and_without_replacement(rest);
+                let text = text.ok_or_else(|| {
+                    let request = &self.request;
+                    GuestError::Malformed(format!(
+                        "{request} gave a body that is not UTF-16, as its byte order mark says"
+                    ))
+                })?;
+                Ok(Cow::Owned(text.into_owned().into_bytes()))
+            }
+            _ => Ok(Cow::Borrowed(body)),
+        }
+    }
+
+    /// The error of a body that can't be read. Where it is something else altogether, as an error page is, its beginning tells
+    /// more than what is wrong with it.
+    pub(crate) fn unreadable(&self, error: RowsError) -> GuestError {
+        let (request, body) = (&self.request, &self.body);
+        let begin = String::from_utf8_lossy(body.get(..SHOWN).unwrap_or(body));
+        match error {
+            RowsError::NoRows { expected } => {
+                GuestError::Malformed(format!("{request} gave no {expected} but {begin:?}"))
+            }
+            RowsError::Json(_) if begin.trim_start().starts_with('<') => {
+                GuestError::Malformed(format!("{request} gave no JSON but {begin:?}"))
+            }
+            RowsError::Json(reason) => GuestError::Malformed(format!("{request} gave {reason}")),
+            other => GuestError::Internal(format!("{request}: {other}")),
+        }
+    }
+}
+
+/// The request as it is sent, and as it is shown.
+fn checked(
+    session: &HttpSession,
+    raw: RawRequest,
+) -> Result<(Request<sandbar_egress::RequestBody>, String), GuestError> {
+    let bytes = raw.headers.iter().map(|(name, value)| name.len() + value.len());
+    let head = raw.url.len() + bytes.sum::<usize>();
+    if head > MAX_HEAD {
+        return Err(GuestError::Internal(format!(
+            "a request has a URL and headers of {head} bytes; {MAX_HEAD} are allowed"
+        )));
+    }
+    let url = Url::parse(&raw.url);
+    let mut url =
+        url.map_err(|e| GuestError::Internal(format!("the URL {:?} can't be requested: {e}", raw.url)))?;
+    url.set_fragment(None);
+    let shown = shown(&raw.method, &url);
+    let refuse = |what: &str| GuestError::Internal(format!("{shown} can't be sent: {what}"));
+    let method = Method::from_bytes(raw.method.as_bytes()).map_err(|_| refuse("its method is no word"))?;
+    let mut request = Request::builder().method(method).uri(url.as_str());
+    let is_forbidden = session.forbidden_headers();
+    for (name, value) in raw.headers {
+        let parsed = HeaderName::try_from(&name)
+            .ok()
+            .zip(HeaderValue::try_from(&value).ok());
+        let Some((parsed, value)) = parsed else {
+            return Err(refuse(&format!("the header {name:?} is not well-formed")));
+        };
+        if is_forbidden(&parsed) {
+            return Err(refuse(&format!(
+                "the host does not take the header {name:?} from a component"
+            )));
+        }
+        request = request.header(parsed, value);
+    }
+    let body = Full::from(raw.body.unwrap_or_default())
+        .map_err(|never| match never {})
+        .boxed_unsync();
+    let request = request.body(body).map_err(|e| refuse(&e.to_string()))?;
+    Ok((request, shown))
+}
+
+/// Method and URL, without a user or a fragment.
+fn shown(method: &str, url: &Url) -> String {
+    let mut url = url.clone();
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    format!("{method} {url}")
+}
+
+/// What a component is told of a request without a response, or of a body that broke off.
+fn failed(request: &str, error: &HttpError) -> GuestError {
     match error {
-        HttpError::Denied => Error::HttpRequestDenied,
-        HttpError::InvalidUrl => Error::HttpRequestUriInvalid,
-        HttpError::Dns(reason) => Error::DnsError {
-            rcode: Some(reason),
-            info_code: None,
+        HttpError::Denied => GuestError::Internal(format!("{request} was refused by the host")),
+        HttpError::InvalidUrl | HttpError::RequestBodySize(_) => {
+            GuestError::Internal(format!("{request} is not a request that can be sent: {error}"))
+        }
+        HttpError::ResponseBodySize | HttpError::ResponseHeaderSize | HttpError::ContentCoding(_) => {
+            GuestError::Malformed(format!("{request} gave a response that can't be taken: {error}"))
+        }
+        _ => GuestError::Unavailable {
+            message: format!("{request} failed: {error}"),
+            retry_after_ms: None,
         },
-        HttpError::ConnectionRefused => Error::ConnectionRefused,
-        HttpError::ConnectionTimeout => Error::ConnectionTimeout,
-        HttpError::ReadTimeout => Error::ConnectionReadTimeout,
-        HttpError::ConnectionTerminated => Error::ConnectionTerminated,
-        HttpError::Protocol => Error::HttpProtocolError,
-        HttpError::ResponseTimeout => Error::HttpResponseTimeout,
-        HttpError::ResponseIncomplete => Error::HttpResponseIncomplete,
-        HttpError::ResponseBodySize => Error::HttpResponseBodySize(None),
-        HttpError::ResponseHeaderSize => Error::HttpResponseHeaderSectionSize(None),
-        HttpError::ContentCoding(reason) => Error::HttpResponseContentCoding(Some(reason)),
-        HttpError::RequestBodySize(max) => Error::HttpRequestBodySize(Some(max)),
-        HttpError::Internal(reason) => Error::InternalError(reason),
-        _ => Error::InternalError(None),
     }
 }

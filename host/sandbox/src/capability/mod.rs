@@ -6,30 +6,33 @@
 //! those.
 
 mod clocks;
-mod http;
-mod http_types;
+pub(crate) mod http;
 mod io;
 mod log;
 mod memory;
 mod process;
 mod progress_note;
 mod random;
+mod rows;
+mod wasi_http;
+mod wasi_http_types;
 
-use std::sync::Arc;
-
-use sandbar_egress::{HttpClient, HttpSession, Redactor};
-use sandbar_pipeline::{CheckpointLocation, Clock};
-use sandbar_policy::{Limits, Violation, Violations};
+use sandbar_egress::{HttpSession, Redactor};
+use sandbar_policy::{Violation, Violations};
 use tracing::Level;
 use wasmtime::ResourceLimiter;
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use http::HttpCapability;
+use crate::context::PipelineContext;
 pub(crate) use log::{LogBudget, LogCapability};
+pub(crate) use memory::MemoryAccount;
 use memory::MemoryLimiter;
 pub(crate) use progress_note::ProgressNoteCapability;
+pub use rows::HeldRows;
+pub(crate) use rows::{RowsCapability, Unread};
+use wasi_http::HttpCapability;
 
 /// One capability.
 pub(crate) struct Capability {
@@ -44,6 +47,8 @@ pub(crate) const CAPABILITIES: &[Capability] = &[
     progress_note::CAPABILITY,
     log::CAPABILITY,
     http::CAPABILITY,
+    rows::CAPABILITY,
+    wasi_http::CAPABILITY,
     io::CAPABILITY,
     clocks::CAPABILITY,
     random::CAPABILITY,
@@ -62,27 +67,19 @@ fn linked_by_track(_: &mut Linker<HostState>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// What the instances of one pipeline share. It outlives a source, so that another version of a component goes on with
-/// the same connections, rate, tokens, log budget and progress note.
-#[derive(Clone)]
-pub(crate) struct PipelineContext {
-    pub(crate) pipeline: Arc<str>,
-    pub(crate) client: Arc<HttpClient>,
-    pub(crate) checkpoint: CheckpointLocation,
-    pub(crate) limits: Limits,
-    pub(crate) log: Arc<LogBudget>,
-    pub(crate) clock: Arc<dyn Clock>,
-}
-
 /// The host's side of one instance: everything that its imports can touch.
 pub(crate) struct HostState {
     wasi: WasiCtx,
-    table: ResourceTable,
+    /// Resources of the host that the instance holds.
+    pub(crate) table: ResourceTable,
     http_ctx: WasiHttpCtx,
     http: HttpCapability,
+    pub(crate) session: HttpSession,
+    pub(crate) rows: RowsCapability,
     pub(crate) progress_note: ProgressNoteCapability,
     pub(crate) log: LogCapability,
-    memory: MemoryLimiter,
+    pub(crate) memory: MemoryAccount,
+    limiter: MemoryLimiter,
 }
 
 impl HostState {
@@ -102,18 +99,18 @@ impl HostState {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles as usize);
         let session = HttpSession::new(context.client.clone(), violations.clone());
+        let memory = MemoryAccount::new(limits.memory, violations.clone());
         Self {
             wasi: wasi.build(),
             table,
-            http_ctx: http::context(),
-            http: HttpCapability::new(session),
-            progress_note: ProgressNoteCapability::new(
-                context.checkpoint.clone(),
-                violations.clone(),
-                redactor,
-            ),
+            http_ctx: wasi_http::context(),
+            http: HttpCapability::new(session.clone()),
+            session,
+            rows: RowsCapability::new(limits.batch, memory.clone()),
+            progress_note: ProgressNoteCapability::new(context.checkpoint.clone(), violations, redactor),
             log,
-            memory: MemoryLimiter::new(limits.memory, violations),
+            limiter: MemoryLimiter(memory.clone()),
+            memory,
         }
     }
 
@@ -134,7 +131,7 @@ impl HostState {
     }
 
     pub(crate) fn memory_limiter(&mut self) -> &mut dyn ResourceLimiter {
-        &mut self.memory
+        &mut self.limiter
     }
 
     /// Records that a promise was broken in the use of HTTP.

@@ -9,10 +9,10 @@ use super::{Capability, linked_by_track};
 pub(super) const CAPABILITY: Capability = Capability {
     imports: &[
         (
-            "sandbar:connector/checkpoint",
+            "sandbar:connector/progress-note",
             "load and save its own progress note",
         ),
-        ("sandbar:connector/types", "the contract's types"),
+        ("sandbar:connector/values", "the contract's types"),
     ],
     add_to_linker: linked_by_track,
 };
@@ -71,7 +71,7 @@ impl ProgressNoteCapability {
 
     pub(crate) async fn save(&self, note: &str) -> Result<(), String> {
         if !self.in_commit {
-            let reason = "checkpoint.save is allowed inside commit only";
+            let reason = "progress-note.save is allowed inside commit only";
             self.violations.record(Violation::Contract(reason.into()));
             return Err(reason.into());
         }

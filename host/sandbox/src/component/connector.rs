@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
-use sandbar_egress::{HttpClient, Network, Process};
-use sandbar_pipeline::{CheckpointLocation, Clock, ComponentId, SourceError, SystemClock};
-use sandbar_policy::{Grants, Limits, sanitize};
+use sandbar_egress::Process;
+use sandbar_pipeline::{CheckpointLocation, ComponentId, SourceError};
+use sandbar_policy::{Limits, sanitize};
 use sha2::{Digest, Sha256};
 use wasmtime::component::Linker;
 
@@ -10,12 +10,13 @@ use super::cache::ComponentCache;
 use super::compile::{Compiler, compile};
 use super::description::{Description, StreamInfo};
 use super::engine::Sandbox;
-use super::imports::{Import, check_imports};
+use super::imports::{Import, check_bytes, check_imports};
 use crate::SandboxError;
 use crate::abi::{self, Linked};
-use crate::capability::{LogBudget, PipelineContext};
+use crate::context::PipelineContext;
 use crate::error::Label;
 use crate::instance::{Instance, sandbox_error};
+use crate::source::OpenOptions;
 
 /// A loaded connector: checked, compiled, linked to the capabilities, and asked what it is.
 ///
@@ -52,6 +53,7 @@ impl Connector {
         let (bytes, digest) = (component.bytes.clone(), component.digest.clone());
         let display_name = format!("{display_name} ({})", short(&digest));
         let size = bytes.len();
+        check_bytes(&bytes, &display_name)?;
         let compiled = compile(sandbox, bytes, &display_name, &digest, compiler, cache, limits).await?;
         let imports = check_imports(sandbox.engine(), &compiled, &display_name)?;
         let mut linker = Linker::new(sandbox.engine());
@@ -60,7 +62,8 @@ impl Connector {
             reason: not_of_a_track(&imports, &e),
         })?;
         let label = Label(display_name);
-        let mut instance = bare_instance(sandbox, &linked, &label, limits).await?;
+        let context = bare_context(limits);
+        let mut instance = Instance::new(sandbox.engine(), &linked, &label, &context).await?;
         let description = instance.describe().await?;
         let id = ComponentId {
             name: description.name.clone(),
@@ -105,22 +108,6 @@ impl Connector {
         self.linked.track()
     }
 
-    /// The stream that is meant: the named one, or the only one that there is. `None` where the component does not say.
-    pub(crate) async fn stream(&self, named: &str, options: &serde_json::Value) -> Option<StreamInfo> {
-        let streams = match self.discover(options).await {
-            Ok(streams) => streams,
-            Err(error) => {
-                tracing::debug!(component = %self.label, %error, "the streams are not known");
-                return None;
-            }
-        };
-        match (named.is_empty(), streams.len()) {
-            (true, 1) => streams.into_iter().next(),
-            (true, _) => None,
-            (false, _) => streams.into_iter().find(|stream| stream.name == named),
-        }
-    }
-
     /// The process in which it can be used.
     pub fn process(&self) -> Process {
         self.sandbox.process()
@@ -129,14 +116,27 @@ impl Connector {
     /// The streams that these options give access to, asked without any grant.
     ///
     /// # Errors
-    /// [`SourceError::InvalidOptions`] or another error of the component where it returns one; [`SourceError::Sandbox`]
-    /// when it breaks the contract or wants the network.
+    /// As [`Connector::discover_in`].
     pub async fn discover(&self, options: &serde_json::Value) -> Result<Vec<StreamInfo>, SourceError> {
+        self.discover_in(&bare_context(&self.limits), options).await
+    }
+
+    /// The streams that these options give access to, asked with the grants and credentials of a pipeline.
+    ///
+    /// # Errors
+    /// [`SourceError::InvalidOptions`] or another error of the component where it returns one; [`SourceError::Sandbox`]
+    /// when it breaks the contract or wants what is not granted.
+    pub async fn discover_in(
+        &self,
+        context: &PipelineContext,
+        options: &serde_json::Value,
+    ) -> Result<Vec<StreamInfo>, SourceError> {
         check_process(self)?;
-        let mut instance = bare_instance(&self.sandbox, &self.linked, &self.label, &self.limits)
+        let instance = Instance::new(self.sandbox.engine(), &self.linked, &self.label, context).await;
+        instance
+            .map_err(sandbox_error)?
+            .discover(&options.to_string())
             .await
-            .map_err(sandbox_error)?;
-        instance.discover(&options.to_string()).await
     }
 }
 
@@ -200,22 +200,8 @@ fn not_of_a_track(imports: &[Import], error: &wasmtime::Error) -> String {
     }
 }
 
-/// An instance without any grant, for questions that are answered without a request.
-async fn bare_instance(
-    sandbox: &Sandbox,
-    linked: &Linked,
-    label: &Label,
-    limits: &Limits,
-) -> Result<Instance, SandboxError> {
-    let limits = limits.clone();
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let context = PipelineContext {
-        pipeline: "-".into(),
-        client: HttpClient::new(Network::default(), Grants::default(), vec![], &limits),
-        checkpoint: CheckpointLocation::memory(),
-        log: LogBudget::new(limits.log, clock.clone()),
-        clock,
-        limits,
-    };
-    Instance::new(sandbox.engine(), linked, label, &context).await
+/// A context without any grant, for questions that are answered without a request.
+fn bare_context(limits: &Limits) -> PipelineContext {
+    let options = OpenOptions::new("-", serde_json::Value::Null).with_limits(limits.clone());
+    PipelineContext::new(CheckpointLocation::memory(), &options)
 }

@@ -1,4 +1,5 @@
 use sandbar_policy::sanitize;
+use wasmparser::{Chunk, Parser, Payload};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -25,27 +26,104 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ("wasi:config/", "read the host's configuration"),
 ];
 
-/// Lists what a component imports, and refuses what is not on the list.
+/// What the bytes of a toolchain's components hold, and how it leaves out what its runtime imports.
+const TOOLCHAINS: &[(&str, &str)] = &[
+    ("componentize-py", "`componentize-py componentize --stub-wasi`"),
+    (
+        "componentize-qjs",
+        "`jco componentize --backend quickjs --backend-qjs-stub-wasi`",
+    ),
+    (
+        "StarlingMonkey",
+        "`jco componentize --backend quickjs --backend-qjs-stub-wasi` (StarlingMonkey always has them)",
+    ),
+];
+
+/// Refuses bytes that import what is not on the list, before anything is compiled. Says nothing of what is no component: the
+/// compiler does.
+pub(crate) fn check_bytes(bytes: &[u8], display_name: &str) -> Result<(), SandboxError> {
+    let names = names(bytes);
+    allowed(names.iter().map(|name| &**name), display_name, || {
+        toolchain(bytes)
+    })
+    .map(drop)
+}
+
+/// Lists what a compiled component imports, and refuses what is not on the list: this is what counts.
 pub(crate) fn check_imports(
     engine: &Engine,
     component: &Component,
     display_name: &str,
 ) -> Result<Vec<Import>, SandboxError> {
-    component
-        .component_type()
-        .imports(engine)
-        .map(|(name, _)| match plain_words(name) {
-            Ok(plain) => Ok(Import {
-                name: sanitize(name, MAX_NAME),
-                plain,
-            }),
-            Err(plain) => Err(SandboxError::ForbiddenImport {
-                component: display_name.to_owned(),
-                import: sanitize(name, MAX_NAME),
-                plain: plain.to_owned(),
-            }),
-        })
-        .collect()
+    let component = component.component_type();
+    allowed(
+        component.imports(engine).map(|(name, _)| name),
+        display_name,
+        || None,
+    )
+}
+
+fn allowed<'a>(
+    names: impl Iterator<Item = &'a str>,
+    display_name: &str,
+    toolchain: impl FnOnce() -> Option<&'static str>,
+) -> Result<Vec<Import>, SandboxError> {
+    let (mut imports, mut refused) = (vec![], vec![]);
+    for name in names {
+        let (list, plain) = match plain_words(name) {
+            Ok(plain) => (&mut imports, plain),
+            Err(plain) => (&mut refused, plain),
+        };
+        list.push(Import {
+            name: sanitize(name, MAX_NAME),
+            plain,
+        });
+    }
+    match refused.is_empty() {
+        true => Ok(imports),
+        false => Err(SandboxError::ForbiddenImport {
+            component: display_name.to_owned(),
+            imports: refused,
+            toolchain: toolchain(),
+        }),
+    }
+}
+
+/// The names of a component's imports, as far as the bytes are one.
+fn names(bytes: &[u8]) -> Vec<String> {
+    let (mut names, mut parser, mut at) = (vec![], Parser::new(0), 0);
+    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+        let Ok(Chunk::Parsed { consumed, payload }) = parser.parse(rest, true) else {
+            break;
+        };
+        at += consumed;
+        match payload {
+            // What is inside imports from its own component.
+            Payload::ModuleSection { unchecked_range, .. }
+            | Payload::ComponentSection { unchecked_range, .. } => {
+                at = unchecked_range.end;
+            }
+            Payload::ComponentImportSection(section) => {
+                names.extend(
+                    section
+                        .into_iter()
+                        .flatten()
+                        .map(|import| import.name.name.to_owned()),
+                );
+            }
+            Payload::End(_) => break,
+            _ => {}
+        }
+    }
+    names
+}
+
+/// What builds a component of this toolchain without the imports that its language's runtime has and never calls.
+fn toolchain(bytes: &[u8]) -> Option<&'static str> {
+    TOOLCHAINS.iter().find_map(|(mark, remedy)| {
+        let mut windows = bytes.windows(mark.len());
+        windows.any(|window| window == mark.as_bytes()).then_some(*remedy)
+    })
 }
 
 fn plain_words(import: &str) -> Result<&'static str, &'static str> {

@@ -4,14 +4,19 @@ mod guard;
 
 use std::time::Duration;
 
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 use sandbar_pipeline::{Offset, Partition, ReadLimit, SourceError, SourceUsage};
 use sandbar_policy::{LimitKey, Violations};
+use sandbar_rows::Selection;
 use wasmtime::{Engine, Store};
 
 use crate::SandboxError;
-use crate::abi::{Exports, GuestError, Handle, Linked, RawLimit};
-use crate::capability::{HostState, PipelineContext};
+use crate::abi::{Exports, GuestError, Handle, Linked, RawBatch, RawLimit, RawRows, RawSchema, RawStream};
+use crate::arrow::{decode_rows, decode_schema, parse_schema};
+use crate::capability::{HeldRows, HostState, Unread};
 use crate::component::{Description, StreamInfo};
+use crate::context::PipelineContext;
 use crate::error::Label;
 pub(crate) use guard::Guard;
 
@@ -81,27 +86,52 @@ impl Instance {
             let reason = format!("it gave {} streams; {MAX_STREAMS} are allowed", streams.len());
             return Err(self.broken("discover", reason));
         }
-        let sanitize = |text: String| self.guard.sanitize(&text);
         Ok(streams
             .into_iter()
-            .map(|stream| StreamInfo {
-                name: sanitize(stream.name),
-                summary: sanitize(stream.summary),
-                key: stream.key.into_iter().map(sanitize).collect(),
-            })
+            .map(|stream| self.stream_info(stream))
             .collect())
     }
 
-    pub(crate) async fn open(&mut self, stream: &str, options: &str) -> Answer<Handle> {
+    pub(crate) async fn open(&mut self, stream: Option<&str>, options: &str) -> Answer<Handle> {
         call!(self, "open", open(stream, options))
+    }
+
+    pub(crate) async fn info(&mut self, source: Handle) -> Result<StreamInfo, SandboxError> {
+        let Self {
+            store,
+            exports,
+            guard,
+        } = self;
+        store.data().begin_call("info");
+        let stream = guard.run("info", exports.info(store, source)).await?;
+        Ok(self.stream_info(stream))
+    }
+
+    pub(crate) async fn reads_ranges(&mut self, source: Handle) -> Result<bool, SandboxError> {
+        let Self {
+            store,
+            exports,
+            guard,
+        } = self;
+        store.data().begin_call("reading");
+        guard.run("reading", exports.reads_ranges(store, source)).await
     }
 
     pub(crate) async fn check(&mut self, source: Handle) -> Answer<()> {
         call!(self, "check", check(source))
     }
 
-    pub(crate) async fn schema(&mut self, source: Handle) -> Answer<Vec<u8>> {
-        call!(self, "schema", schema(source))
+    pub(crate) async fn schema(&mut self, source: Handle) -> Answer<SchemaRef> {
+        let schema = match call!(self, "schema", schema(source))? {
+            RawSchema::Text(text) => parse_schema(&text),
+            RawSchema::ArrowIpc(ipc) => decode_schema(ipc),
+        };
+        schema.map_err(|e| self.broken("schema", e))
+    }
+
+    /// Makes the schema of the stream known to whatever reads rows for the component.
+    pub(crate) fn set_schema(&mut self, schema: SchemaRef) {
+        self.store.data_mut().rows.set_schema(schema);
     }
 
     pub(crate) async fn initial_offset(&mut self, source: Handle) -> Answer<Offset> {
@@ -113,13 +143,23 @@ impl Instance {
         &mut self,
         source: Handle,
         start: &Offset,
-        up_to: Option<&Offset>,
+        max_rows: Option<u64>,
+    ) -> Answer<Offset> {
+        let start = start.to_string();
+        let text = call!(self, "latest-offset", latest_offset(source, &start, max_rows))?;
+        self.offset("latest-offset", &text)
+    }
+
+    pub(crate) async fn batch_end(
+        &mut self,
+        source: Handle,
+        start: &Offset,
+        latest: &Offset,
         limit: ReadLimit,
-    ) -> Answer<Option<Offset>> {
-        let (start, up_to) = (start.to_string(), up_to.map(ToString::to_string));
-        let (up_to, limit) = (up_to.as_deref(), raw(limit));
-        let text = call!(self, "latest-offset", latest_offset(source, &start, up_to, limit))?;
-        text.map(|text| self.offset("latest-offset", &text)).transpose()
+    ) -> Answer<Offset> {
+        let (start, latest, limit) = (start.to_string(), latest.to_string(), raw(limit));
+        let text = call!(self, "batch-end", batch_end(source, &start, &latest, limit))?;
+        self.offset("batch-end", &text)
     }
 
     pub(crate) async fn partitions(
@@ -160,13 +200,48 @@ impl Instance {
         call!(self, "read-from", read_from(source, &start, limit))
     }
 
-    /// The IPC bytes of the next batch, and the offset that it reaches.
-    pub(crate) async fn next(&mut self, batches: Handle) -> Answer<Option<(Vec<u8>, Option<Offset>)>> {
-        let Some(batch) = call!(self, "next", next(batches))? else {
+    /// The rows of the next batch in the declared schema, the bytes that they crossed in, and the offset that they reach.
+    pub(crate) async fn next(
+        &mut self,
+        batches: Handle,
+        declared: &SchemaRef,
+    ) -> Answer<Option<(Vec<RecordBatch>, u64, Option<Offset>)>> {
+        let Some(RawBatch { rows, end }) = call!(self, "next", next(batches))? else {
             return Ok(None);
         };
-        let end = batch.end.map(|text| self.offset("next", &text)).transpose()?;
-        Ok(Some((batch.rows, end)))
+        let end = end.map(|text| self.offset("next", &text)).transpose()?;
+        let (rows, bytes) = match rows {
+            RawRows::ArrowIpc(ipc) => {
+                let bytes = ipc.len() as u64;
+                (
+                    decode_rows(ipc, declared).map_err(|e| self.broken("next", e))?,
+                    bytes,
+                )
+            }
+            RawRows::Json(text) => {
+                let rows = self.store.data_mut().rows.read(&text, Selection::default());
+                (vec![self.held(rows)?.rows], text.len() as u64)
+            }
+            RawRows::Held(held) => {
+                let bytes = held.rows.get_array_memory_size() as u64;
+                (vec![held.rows], bytes)
+            }
+        };
+        Ok(Some((rows, bytes, end)))
+    }
+
+    /// Rows that the component handed over as text. What is wrong with them is its own error.
+    fn held(&self, rows: Result<HeldRows, Unread>) -> Answer<HeldRows> {
+        rows.map_err(|unread| match unread {
+            Unread::Rows(error) => {
+                SourceError::Malformed(self.guard.sanitize(&format!("rows of the component: {error}")))
+            }
+            Unread::Memory => {
+                let limit = "no memory is left for its rows".to_owned();
+                sandbox_error(self.guard.limit_exceeded("next", limit, LimitKey::Memory))
+            }
+            Unread::NoSchema => self.broken("next", "it gave rows before its schema"),
+        })
     }
 
     /// Lets the component save its progress note. At no other time may it do so.
@@ -182,17 +257,29 @@ impl Instance {
         call!(self, "commit", commit(source, end))
     }
 
-    /// What the instance used since the last call of this function. `decode` and `arrow_bytes` are left to the caller.
-    pub(crate) fn take_usage(&self) -> SourceUsage {
-        let state = self.store.data();
+    /// What the instance used since the last call of this function. `arrow_bytes` is left to the caller.
+    pub(crate) fn take_usage(&mut self) -> SourceUsage {
+        let state = self.store.data_mut();
         let (requests, response_bytes) = state.take_http_usage();
+        // What the host reads for the component, it reads within a call.
+        let decode = state.rows.take_decode();
         SourceUsage {
-            guest: self.guard.take_cpu(),
-            decode: Duration::ZERO,
+            guest: self.guard.take_cpu().saturating_sub(decode),
+            decode,
             arrow_bytes: 0,
             response_bytes,
             requests,
             peak_memory: state.peak_memory(),
+        }
+    }
+
+    /// A stream, with texts that are fit to be shown.
+    fn stream_info(&self, stream: RawStream) -> StreamInfo {
+        let sanitize = |text: String| self.guard.sanitize(&text);
+        StreamInfo {
+            name: sanitize(stream.name),
+            summary: sanitize(stream.summary),
+            key: stream.key.into_iter().map(sanitize).collect(),
         }
     }
 

@@ -35,14 +35,14 @@ use in_host::{load_text, save_text};
 #[cfg(target_family = "wasm")]
 mod in_host {
     use crate::Result;
-    use crate::bindings::generated::sandbar::connector::checkpoint;
+    use crate::bindings::generated::sandbar::connector::progress_note;
 
     pub(super) fn load_text() -> Result<Option<String>> {
-        Ok(checkpoint::load()?)
+        Ok(progress_note::load()?)
     }
 
     pub(super) fn save_text(note: &str) -> Result<()> {
-        Ok(checkpoint::save(note)?)
+        Ok(progress_note::save(note)?)
     }
 }
 

@@ -1,15 +1,10 @@
-//! Rows as Arrow record batches, and record batches as the bytes that cross the wall.
+//! Record batches as the bytes that cross the wall.
 
 use arrow_array::RecordBatch;
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::Schema;
 
 use crate::{Error, Result};
-
-#[cfg(feature = "json")]
-mod json;
-#[cfg(feature = "json")]
-pub use json::{from_json, from_rows};
 
 /// Room for the messages around the buffers of a batch.
 const FRAMING: usize = 4096;
