@@ -7,4 +7,5 @@ fn main() {
     let folders = ["guest/sdk", "guest/comments"];
     let (package, features) = ("sandbar-comments", ["wasi-http"]);
     sandbar_guest_build::component_with(&root, package, &features, &folders, "over_wasi.wasm");
+    sandbar_guest_build::component(&root, "sandbar-feed", &["guest/sdk", "guest/feed"], "feed.wasm");
 }

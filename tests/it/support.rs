@@ -179,11 +179,12 @@ pub(crate) fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// Says that a test is left out since this machine lacks a program that `tests/readers/install` brings. With
+/// Says that a test is left out since this machine lacks a program that `tests/readers/install` or
+/// `tests/toolchains/install` brings. With
 /// `SANDBAR_REQUIRE_ALL=1`, as in CI, the test fails instead.
 #[track_caller]
 pub(crate) fn not_installed(program: &str) {
-    let text = format!("{program} not installed: run tests/readers/install");
+    let text = format!("{program} not installed: run tests/readers/install and tests/toolchains/install");
     let required = std::env::var_os("SANDBAR_REQUIRE_ALL").is_some_and(|value| value == "1");
     assert!(!required, "{text} (SANDBAR_REQUIRE_ALL=1)");
     say(&text);

@@ -102,6 +102,7 @@ mod arrow_ipc;
 #[cfg(target_family = "wasm")]
 mod bindings;
 mod connector;
+pub mod cursor;
 mod error;
 #[cfg(target_family = "wasm")]
 mod exports;

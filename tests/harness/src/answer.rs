@@ -45,10 +45,15 @@ pub(crate) async fn answer(
         Some(Fault::Delay(time)) => tokio::time::sleep(*time).await,
         _ => {}
     }
-    if request.method != "GET" || request.path != "/comments" {
-        return Ok(text(StatusCode::NOT_FOUND, JSON, "{}"));
-    }
-    let page = page(request, rows, fault.as_ref()).to_string();
+    let page = match (request.method.as_str(), request.path.as_str()) {
+        ("GET", "/comments") => page(request, rows, fault.as_ref()),
+        ("GET", "/feed") => match feed(request, rows) {
+            Some(page) => page,
+            None => return Ok(text(StatusCode::GONE, JSON, "{\"error\": \"cursor expired\"}")),
+        },
+        _ => return Ok(text(StatusCode::NOT_FOUND, JSON, "{}")),
+    };
+    let page = page.to_string();
     let body = match fault {
         Some(Fault::Charset("iso-8859-1")) => page.chars().map(|char| char as u8).collect(),
         Some(Fault::Charset(_)) => page.encode_utf16().flat_map(u16::to_le_bytes).collect(),
@@ -75,6 +80,24 @@ pub(crate) async fn answer(
     }
     answer.body_mut().cut = fault == Some(Fault::CutBody);
     Ok(answer)
+}
+
+/// A page of comments with a cursor to the next one, or nothing for a cursor that was never given.
+fn feed(request: &RecordedRequest, rows: u64) -> Option<Value> {
+    let size = request
+        .parameter("size")
+        .and_then(|size| size.parse().ok())
+        .unwrap_or(10);
+    let start: u64 = match request.parameter("cursor") {
+        Some(cursor) => cursor.strip_prefix("after-")?.parse().ok()?,
+        None => 0,
+    };
+    let end = start.saturating_add(size);
+    let items: Vec<_> = (start..end.min(rows))
+        .map(|position| comment(position + 1, false))
+        .collect();
+    let next = (end < rows).then(|| format!("after-{end}"));
+    Some(json!({"items": items, "next": next}))
 }
 
 fn page(request: &RecordedRequest, rows: u64, fault: Option<&Fault>) -> Value {

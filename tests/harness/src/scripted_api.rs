@@ -7,6 +7,9 @@ use crate::{Fault, RecordedRequest, Tls};
 
 /// A comments API on loopback: `GET /comments?_start=S&_limit=L`, with `X-Total-Count` where a limit is given.
 ///
+/// `GET /feed?size=N&cursor=C` has the same comments as a feed, `{"items": [...], "next": C}`: `next` is null on the last page,
+/// which grows until it is full. A cursor that it never gave is answered with 410.
+///
 /// It runs on a thread of its own, so tests need not be async. It stops when it is dropped.
 ///
 /// ```
@@ -112,6 +115,11 @@ impl ScriptedApi {
     /// Forgets the requests so far; counting begins anew.
     pub fn clear_requests(&self) {
         self.state().requests.clear();
+    }
+
+    /// Behaves from now on, until it is told otherwise.
+    pub fn clear_faults(&self) {
+        self.state().script = Script::default();
     }
 
     /// Misbehaves at the `number`th request, counted from 1 as in [`requests`](Self::requests).

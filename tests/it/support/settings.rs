@@ -61,6 +61,15 @@ impl Settings {
         self
     }
 
+    /// Leaves a key out.
+    pub(crate) fn without(mut self, key: &str) -> Self {
+        let (section, key) = key.rsplit_once('.').unwrap();
+        for (_, keys) in self.sections.iter_mut().filter(|(name, _)| name == section) {
+            keys.retain(|(name, _)| name != key);
+        }
+        self
+    }
+
     /// Adds text at the end of the file.
     pub(crate) fn and(mut self, text: &str) -> Self {
         self.rest.push_str(text);

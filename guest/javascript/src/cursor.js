@@ -1,0 +1,52 @@
+// Sources that are read by cursors: each page of the remote names the next one.
+
+import { Malformed, OffsetLost } from "./errors.js";
+import { Selection } from "./selection.js";
+
+/**
+ * The offset of the first page. `cursor` is that of a page, `taken` counts its rows that lie before the position: the last page has
+ * no cursor to a next one, but may grow, so the position stays on it.
+ */
+export const FIRST = Object.freeze({ cursor: null, taken: 0 });
+
+/**
+ * Reads pages from `start` on, within the limit, which may end in the middle of a page. `rows` selects the rows of a page,
+ * `nextCursor` is the JSON Pointer to the cursor of the next page, which is absent, null or empty on the last one, and `fetch`
+ * asks for the page of a cursor. It throws `OffsetLost` where the remote no longer knows the cursor.
+ */
+export function* readPages(start, limit, fetch, { rows = new Selection(), nextCursor }) {
+  let { cursor, taken } = start;
+  let left = limit.maxRows ?? Infinity;
+  const seen = new Set();
+  while (left > 0) {
+    const page = fetch(cursor);
+    if (seen.has(cursor)) {
+      throw new Malformed(`${page.request} is a page that came before it: the cursors go round in a circle`);
+    }
+    seen.add(cursor);
+    const count = page.count(rows.path) ?? 0;
+    if (count < taken) {
+      throw new OffsetLost(`${page.request} gave ${count} rows, and ${taken} of them were read before`);
+    }
+    let following = page.value(nextCursor) ?? null;
+    if (following !== null && typeof following !== "string" && !Number.isSafeInteger(following)) {
+      throw new Malformed(`${page.request} gave a cursor that is neither text nor a number`);
+    }
+    following = following === null || following === "" ? null : String(following);
+    const wanted = Math.min(count - taken, left);
+    left -= wanted;
+    const before = taken;
+    taken += wanted;
+    const isDone = taken < count || following === null;
+    const held = wanted > 0 ? page.rows(new Selection(rows.path, { ...rows, skip: before, maxRows: wanted })) : null;
+    if (!isDone) {
+      [cursor, taken] = [following, 0];
+    }
+    if (held !== null) {
+      yield [held, { cursor, taken }];
+    }
+    if (isDone) {
+      return;
+    }
+  }
+}
