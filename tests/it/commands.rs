@@ -16,6 +16,7 @@ fn check_finds_nothing_wrong_and_touches_no_table() {
         "component",
         "options",
         "grants",
+        "stream",
         "schema",
         "remote",
         "table",
@@ -32,7 +33,7 @@ fn check_finds_nothing_wrong_and_touches_no_table() {
     assert_eq!(report["pipeline"], "comments");
     let checks = report["checks"].as_array().unwrap();
     assert!(
-        checks.len() == 9 && checks.iter().all(|check| check["result"] == "ok"),
+        checks.len() == 10 && checks.iter().all(|check| check["result"] == "ok"),
         "{report}"
     );
     assert_eq!(work.files(), before);

@@ -1,5 +1,6 @@
 //! What a version left on disk is understood by every later one: `tests/data/<version>` holds tables and checkpoint
-//! locations as that version wrote them, and a newer one goes on with them.
+//! locations as that version wrote them, and a newer one goes on with them. `components` are those that were built for
+//! its track of the contract: they load and read for as long as the track is served.
 //!
 //! `SANDBAR_WRITE_GOLDEN=1` writes those of the version at hand, if there are none yet. They are never changed after
 //! that version's release.
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use sandbar_harness::ScriptedApi;
 use serde_json::json;
 
+use crate::languages::comments;
 use crate::readers::{all_see, python, served};
 use crate::support::{Settings, Workspace, files_below, repository};
 
@@ -110,6 +112,36 @@ fn go_on(kept: Kept, folder: &Path) {
     }
     if let Some(python) = python() {
         all_see(&python, &work, &served(1..=32));
+    }
+}
+
+/// Python's is 18 MB. `languages` builds it anew, with the compiler that its SDK pins.
+const LANGUAGES: [&str; 2] = ["Rust", "JavaScript"];
+
+#[test]
+fn components_that_were_built_for_a_track_load_and_read() {
+    let data = repository().join("tests/data");
+    for language in LANGUAGES {
+        let path = format!("0.1.0/components/comments-{}.wasm", language.to_lowercase());
+        let file = data.join(&path);
+        if !file.exists() && std::env::var_os("SANDBAR_WRITE_GOLDEN").is_some_and(|value| value == "1") {
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            let written = comments()
+                .into_iter()
+                .find(|written| written.language == language);
+            std::fs::write(&file, written.unwrap().component).unwrap();
+        }
+        let api = ScriptedApi::start(KEPT);
+        let work = Workspace::new();
+        std::fs::copy(&file, work.path("source.wasm")).unwrap();
+        work.add(&Settings::of(&api).set("source.component", "'./source.wasm'"));
+        let inspected = work.run(&["inspect", "./source.wasm", "--json"]).ok().json();
+        assert_eq!(inspected["track"], "sandbar:connector@0.1", "{path}");
+        work.run(&["check", "comments.toml"]).ok();
+        work.read_available();
+        api.add_rows(7);
+        work.read_available();
+        work.table().assert_once(1..=32);
     }
 }
 

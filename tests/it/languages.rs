@@ -20,13 +20,13 @@ use crate::support::{
 };
 
 /// A component, and how it is called in messages.
-struct Written {
-    language: &'static str,
-    component: Vec<u8>,
+pub(crate) struct Written {
+    pub(crate) language: &'static str,
+    pub(crate) component: Vec<u8>,
 }
 
 /// The comments source in all ways whose compilers are installed.
-fn comments() -> Vec<Written> {
+pub(crate) fn comments() -> Vec<Written> {
     let rust = [("Rust", COMMENTS), ("Rust over wasi:http", COMMENTS_OVER_WASI)];
     let rust = rust.map(|(language, bytes)| written(language, bytes.to_vec()));
     rust.into_iter().chain(compiled("comments", "Comments")).collect()

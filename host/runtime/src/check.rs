@@ -5,6 +5,9 @@ use crate::config::PipelineFile;
 use crate::open::OpenPipeline;
 use crate::{Runtime, RuntimeError};
 
+/// The most streams that are named.
+const MAX_STREAMS: usize = 50;
+
 /// One check.
 #[derive(Debug, Serialize)]
 pub struct CheckItem {
@@ -52,6 +55,7 @@ impl Runtime {
             ok("component", format!("{} {} ({})", id.name, id.version, id.digest)),
             ok("options", "fit the component's schema".into()),
             ok("grants", granted(&open)),
+            self.check_stream(&open).await,
             ok("schema", columns.join(", ")),
             self.check_remote(&open).await,
             table,
@@ -76,7 +80,7 @@ fn granted<F>(open: &OpenPipeline<F>) -> String {
         .connector
         .imports()
         .iter()
-        .any(|i| i.name.starts_with("wasi:http/"));
+        .any(|i| i.name.starts_with("wasi:http/") || i.name.starts_with("sandbar:connector/http@"));
     match (open.permissions.is_empty(), wants_http) {
         (true, true) => "none, although the component imports HTTP".into(),
         (true, false) => "none, and the component asks for none".into(),
@@ -85,6 +89,29 @@ fn granted<F>(open: &OpenPipeline<F>) -> String {
 }
 
 impl Runtime {
+    /// The stream that is read, and the others that these options and grants give access to.
+    async fn check_stream<F: SinkFactory>(&self, open: &OpenPipeline<F>) -> CheckItem {
+        let options = open.file.config().source.options.clone().into();
+        let found = open.connector.discover_in(open.source.context(), &options).await;
+        let read = &open.source.stream().name;
+        let finding = match found {
+            Ok(streams) if streams.len() > 1 => {
+                let names: Vec<_> = streams
+                    .iter()
+                    .take(MAX_STREAMS)
+                    .map(|stream| &*stream.name)
+                    .collect();
+                Finding::Ok(format!("{read}, one of {}: {}", streams.len(), names.join(", ")))
+            }
+            Ok(_) => Finding::Ok(read.clone()),
+            Err(e) => Finding::Failed(self.explain(&e.into())),
+        };
+        CheckItem {
+            name: "stream",
+            finding,
+        }
+    }
+
     async fn check_remote<F: SinkFactory>(&self, open: &OpenPipeline<F>) -> CheckItem {
         let finding = match open.source.check().await {
             Ok(()) => Finding::Ok("answers".into()),
