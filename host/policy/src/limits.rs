@@ -192,7 +192,7 @@ macro_rules! limits {
 
 limits! {
     Memory memory with_memory: u64 as Size = 256 * MIB, 1..=u64::MAX,
-        "Memory of one instance: its linear memories and tables together.";
+        "Memory of one instance: its linear memories and tables, and the responses and rows that the host holds for it.";
     Cpu cpu with_cpu: Duration as Time = Duration::from_secs(10), 0..=0,
         "Processor time of one call.";
     Deadline deadline with_deadline: Duration as Time = Duration::from_secs(60), 0..=0,
