@@ -244,7 +244,7 @@ impl wit::GuestBatches for Reading {
         let given = self.given.replace(self.given.get() + 1);
         if let Some(text) = self.options.json.get(given as usize) {
             return Ok(Some(wit::Batch {
-                rows: wit::BatchRows::Json(text.clone().into_bytes()),
+                rows: wit::BatchRows::Json(text.clone()),
                 end: None,
             }));
         }

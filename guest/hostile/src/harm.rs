@@ -159,7 +159,7 @@ fn odd_selections() -> String {
     ];
     let said = odd
         .iter()
-        .map(|selection| match rows::read_json(b"[{\"id\": 1}]", selection) {
+        .map(|selection| match rows::read_json("[{\"id\": 1}]", selection) {
             Ok(rows) => format!("{} rows", rows.count()),
             Err(Error::Internal(reason) | Error::Malformed(reason)) => reason,
             Err(other) => format!("{other:?}"),

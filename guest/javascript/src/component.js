@@ -8,7 +8,6 @@ import * as errors from "./errors.js";
 import { keepWith } from "./note.js";
 import { Selection } from "./selection.js";
 import { RangeSource, SequentialSource, knownStreams } from "./source.js";
-import { decodeUtf8, encodeUtf8 } from "./utf8.js";
 
 const CASES = [
   ["invalid-options", errors.InvalidOptions],
@@ -88,12 +87,17 @@ class Response {
     return this.#response.body();
   }
 
-  json() {
-    try {
-      return JSON.parse(decodeUtf8(this.#response.body()));
-    } catch (error) {
-      throw new errors.Malformed(`${this.request} gave no JSON: ${error.message}`);
+  text() {
+    // As text it crosses at the speed of the host: an interpreter decodes bytes one by one.
+    const text = asking(() => this.#response.value(""));
+    if (text === null) {
+      throw new errors.Malformed(`${this.request} gave no JSON`);
     }
+    return text;
+  }
+
+  json() {
+    return JSON.parse(this.text());
   }
 
   value(pointer) {
@@ -170,15 +174,12 @@ function openedStream(source, named) {
   throw new errors.InvalidOptions(`stream: name one of ${streams.map((stream) => stream.name).join(", ")}`);
 }
 
-/** An array is rows as objects, bytes and text are JSON, and all else is held by the host. */
+/** An array is rows as objects, text is JSON, and all else is held by the host. */
 function batch(rows, end) {
   if (Array.isArray(rows)) {
     rows = JSON.stringify(rows);
   }
-  if (typeof rows === "string") {
-    rows = encodeUtf8(rows);
-  }
-  const given = rows instanceof Uint8Array ? { tag: "json", val: rows } : { tag: "held", val: rows };
+  const given = typeof rows === "string" ? { tag: "json", val: rows.toWellFormed() } : { tag: "held", val: rows };
   return { rows: given, end };
 }
 

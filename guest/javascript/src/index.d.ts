@@ -46,7 +46,7 @@ export interface HeldRows {
 }
 
 /** The rows of one batch: held by the host, JSON text (an array or lines), or objects. */
-export type Rows = HeldRows | Uint8Array | string | object[];
+export type Rows = HeldRows | string | object[];
 
 export interface Request {
   url: string;
@@ -71,6 +71,8 @@ export interface Response {
    */
   throwForStatus(): Response;
   body(): Uint8Array;
+  /** The body as text, when it is JSON. */
+  text(): string;
   /** The body as JSON. `Malformed` when it is none. */
   json(): unknown;
   /** The value at a JSON Pointer, `undefined` where nothing is there. */

@@ -2,7 +2,6 @@
 
 import { Malformed, Unauthorized, Unavailable } from "./errors.js";
 import { Selection } from "./selection.js";
-import { encodeUtf8 } from "./utf8.js";
 
 function at(value, pointer) {
   for (const step of pointer.split("/").slice(1)) {
@@ -69,7 +68,11 @@ export class FakeResponse {
   }
 
   body() {
-    return encodeUtf8(this.content);
+    return new TextEncoder().encode(this.content);
+  }
+
+  text() {
+    return this.content;
   }
 
   json() {

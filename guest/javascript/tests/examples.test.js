@@ -8,7 +8,6 @@ import { FakeClient, FakeResponse } from "sandbar-sdk/testing";
 
 import Comments from "../examples/comments.js";
 import Feed from "../examples/feed.js";
-import { decodeUtf8, encodeUtf8 } from "../src/utf8.js";
 
 const number = (request, name) => Number(new URL(request.url).searchParams.get(name));
 const at = (current) => ({ current });
@@ -118,20 +117,4 @@ test("columns come from pointers, texts and constants", () => {
     { id: 1, user: '{"a":1}', from: "api" },
     { id: null, user: "null", from: "api" },
   ]);
-});
-
-test("text becomes UTF-8 and comes back without the encoders of a browser", () => {
-  const { TextEncoder, TextDecoder } = globalThis;
-  try {
-    globalThis.TextEncoder = globalThis.TextDecoder = undefined;
-    const text = "a%\u00e4\u20ac\u{1f600}\n";
-    const bytes = encodeUtf8(text);
-    assert.deepEqual([...bytes], [...new TextEncoder().encode(text)]);
-    assert.equal(decodeUtf8(bytes), text);
-    for (const wrong of [[0xff], [0xc3], [0xc0, 0x80], [0xe2, 0x82]]) {
-      assert.throws(() => decodeUtf8(Uint8Array.from(wrong)));
-    }
-  } finally {
-    Object.assign(globalThis, { TextEncoder, TextDecoder });
-  }
 });

@@ -213,8 +213,13 @@ def _opened_stream(source: type[Source], named: str | None) -> Stream:
 def _batch(rows: Any, end: str | None) -> wit.Batch:
     if isinstance(rows, wit_rows.HeldRows):
         return wit.Batch(wit.BatchRows_Held(rows), end)
-    if not isinstance(rows, bytes):
-        rows = json.dumps(rows).encode()
+    if isinstance(rows, bytes):
+        try:
+            rows = rows.decode()
+        except UnicodeDecodeError as error:
+            raise errors.Malformed(f"rows are text that is not UTF-8: {error}") from None
+    elif not isinstance(rows, str):
+        rows = json.dumps(rows)
     return wit.Batch(wit.BatchRows_Json(rows), end)
 
 

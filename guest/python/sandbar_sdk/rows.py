@@ -19,7 +19,7 @@ class HeldRows(Protocol):
 
 
 #: The rows of one batch: held by the host, JSON text (an array or lines), or objects.
-Rows = Union[HeldRows, bytes, list[dict[str, Any]]]
+Rows = Union[HeldRows, bytes, str, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)

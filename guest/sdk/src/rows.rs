@@ -12,7 +12,7 @@ pub enum Rows {
     /// Rows that the host has read and holds: see [`Response::rows`](crate::http::Response::rows).
     Held(HeldRows),
     /// JSON text: an array of objects, or objects one after another.
-    Json(Vec<u8>),
+    Json(String),
     /// A record batch.
     #[cfg(feature = "arrow")]
     Arrow(RecordBatch),
@@ -25,7 +25,7 @@ impl Rows {
     ///
     /// [`Error::Internal`] when one is no JSON.
     pub fn from_values<T: Serialize>(values: &[T]) -> Result<Self> {
-        let text = serde_json::to_vec(values);
+        let text = serde_json::to_string(values);
         text.map(Self::Json)
             .map_err(|error| Error::internal(format_args!("a row is not JSON: {error}")))
     }
@@ -166,8 +166,8 @@ pub(crate) use in_host::read_json;
 #[cfg(target_family = "wasm")]
 mod in_host {
     use super::{ColumnSource, Layout, Schema, Selection};
-    use crate::Result;
     use crate::bindings::generated::sandbar::connector::rows as wit;
+    use crate::{Error, Result};
 
     /// Rows that the host holds.
     #[derive(Debug)]
@@ -186,6 +186,8 @@ mod in_host {
         reason = "responses of the contract's own interface are never texts here"
     )]
     pub(crate) fn read_json(_: &Schema, text: &[u8], selection: &Selection) -> Result<HeldRows> {
+        let text = std::str::from_utf8(text);
+        let text = text.map_err(|error| Error::malformed(format_args!("text that is not UTF-8: {error}")))?;
         Ok(HeldRows(wit::read_json(text, &selection.into())?))
     }
 
@@ -276,7 +278,7 @@ mod native {
         pub fn batch(self, schema: &Schema) -> Result<RecordBatch> {
             match self {
                 Self::Held(rows) => Ok(rows.0),
-                Self::Json(text) => decode(schema, &text, sandbar_rows::Selection::default()),
+                Self::Json(text) => decode(schema, text.as_bytes(), sandbar_rows::Selection::default()),
                 #[cfg(feature = "arrow")]
                 Self::Arrow(rows) if rows.schema() == schema.arrow()? => Ok(rows),
                 #[cfg(feature = "arrow")]

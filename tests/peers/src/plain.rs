@@ -165,12 +165,14 @@ impl values::Host for State {}
 impl rows::Host for State {
     async fn read_json(
         &mut self,
-        text: Vec<u8>,
+        text: String,
         _: rows::Selection,
     ) -> wasmtime::Result<Result<Resource<HeldRows>, values::Error>> {
         let schema = parse_schema("id int, name string, email string, body string").unwrap();
         let decoder = Decoder::new(schema, Selection::default()).unwrap();
-        let rows = decoder.decode(&text, RowLimits::new(1 << 22, 64 << 20)).unwrap();
+        let rows = decoder
+            .decode(text.as_bytes(), RowLimits::new(1 << 22, 64 << 20))
+            .unwrap();
         Ok(Ok(self.table.push(HeldRows(rows))?))
     }
 }

@@ -55,7 +55,7 @@ pub(crate) enum RawSchema {
 /// Rows, as they were returned.
 pub(crate) enum RawRows {
     /// JSON text.
-    Json(Vec<u8>),
+    Json(String),
     /// An Arrow IPC stream.
     ArrowIpc(Vec<u8>),
     /// Rows that the host read for the component.

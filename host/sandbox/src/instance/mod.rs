@@ -219,7 +219,11 @@ impl Instance {
                 )
             }
             RawRows::Json(text) => {
-                let rows = self.store.data_mut().rows.read(&text, Selection::default());
+                let rows = self
+                    .store
+                    .data_mut()
+                    .rows
+                    .read(text.as_bytes(), Selection::default());
                 (vec![self.held(rows)?.rows], text.len() as u64)
             }
             RawRows::Held(held) => {

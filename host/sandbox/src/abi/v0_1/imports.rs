@@ -15,9 +15,9 @@ type Answer<T> = wasmtime::Result<Result<T, values::Error>>;
 impl values::Host for HostState {}
 
 impl rows::Host for HostState {
-    async fn read_json(&mut self, text: Vec<u8>, selection: rows::Selection) -> Answer<Resource<HeldRows>> {
+    async fn read_json(&mut self, text: String, selection: rows::Selection) -> Answer<Resource<HeldRows>> {
         let read = selected(selection).and_then(|selection| {
-            let read = self.rows.read(&text, selection);
+            let read = self.rows.read(text.as_bytes(), selection);
             read.map_err(|e| unread(e, |e| GuestError::Malformed(format!("the text has {e}"))))
         });
         self.keep(read)
