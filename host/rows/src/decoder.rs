@@ -6,7 +6,7 @@ use arrow_schema::SchemaRef;
 use crate::RowsError;
 use crate::column::{Column, State};
 use crate::fault::{Found, Result};
-use crate::members::Names;
+use crate::names::Names;
 use crate::pointer::{self, Pointer, descend, leave};
 use crate::scanner::{Kind, Scanner};
 use crate::selection::{ColumnSource, Layout, Selection};

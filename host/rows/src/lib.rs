@@ -39,7 +39,7 @@ mod decoder;
 mod document;
 mod error;
 mod fault;
-mod members;
+mod names;
 mod number;
 mod pointer;
 mod scanner;

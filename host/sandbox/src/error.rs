@@ -3,7 +3,7 @@ use std::fmt;
 use sandbar_egress::Forked;
 use sandbar_policy::{LimitKey, PolicyError, Remedy};
 
-use crate::component::Import;
+use crate::import::Import;
 
 /// What the host says when it can't use a component, or has to stop it.
 ///

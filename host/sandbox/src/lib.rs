@@ -13,17 +13,21 @@ mod abi;
 mod arrow;
 mod capability;
 mod component;
-mod context;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+mod guest_error;
+mod import;
 mod instance;
+mod open_options;
 mod source;
 
+pub use capability::PipelineContext;
 pub use component::{
-    AddressSpace, Compiler, ComponentBytes, ComponentCache, Connector, Description, Import, Sandbox,
-    StreamInfo, WASMTIME_VERSION, compile_from_stdin,
+    AddressSpace, Compiler, ComponentBytes, ComponentCache, Connector, Description, Sandbox, StreamInfo,
+    WASMTIME_VERSION, compile_from_stdin,
 };
-pub use context::PipelineContext;
 pub use error::{Label, SandboxError};
-pub use source::{OpenOptions, SandboxBatches, SandboxSource};
+pub use import::Import;
+pub use open_options::OpenOptions;
+pub use source::{SandboxBatches, SandboxSource};

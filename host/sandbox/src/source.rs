@@ -1,100 +1,18 @@
 use std::sync::{Arc, OnceLock, PoisonError};
 
 use arrow_schema::SchemaRef;
-use sandbar_egress::Network;
 use sandbar_pipeline::{
-    Batch, Batches, CheckpointLocation, Clock, ComponentId, Offset, Partition, ReadLimit, Source,
-    SourceError, SourceIdentity, SourceUsage, SystemClock,
+    Batch, Batches, CheckpointLocation, ComponentId, Offset, Partition, ReadLimit, Source, SourceError,
+    SourceIdentity, SourceUsage,
 };
-use sandbar_policy::{Credential, Grants, LimitKey, Limits};
+use sandbar_policy::LimitKey;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::abi::Handle;
+use crate::capability::PipelineContext;
 use crate::component::{Connector, StreamInfo, check_process, identity};
-use crate::context::PipelineContext;
 use crate::instance::{Instance, sandbox_error};
-
-/// What a source is opened with.
-///
-/// By default nothing is granted, no credential is added, and the limits are the usual ones.
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct OpenOptions {
-    /// The pipeline's name, for the log.
-    pub pipeline: String,
-    /// The stream; none for the only one.
-    pub stream: Option<String>,
-    /// The options, as the component's JSON Schema wants them.
-    pub options: serde_json::Value,
-    /// What it may reach.
-    pub grants: Grants,
-    /// What the host adds to its requests.
-    pub credentials: Vec<Credential>,
-    /// What it may use.
-    pub limits: Limits,
-    /// How its requests leave this machine.
-    pub network: Network,
-    /// The time that it sees.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl OpenOptions {
-    /// The options of a component, for a pipeline of this name.
-    pub fn new(pipeline: impl Into<String>, options: serde_json::Value) -> Self {
-        Self {
-            pipeline: pipeline.into(),
-            stream: None,
-            options,
-            grants: Grants::default(),
-            credentials: vec![],
-            limits: Limits::default(),
-            network: Network::default(),
-            clock: Arc::new(SystemClock::default()),
-        }
-    }
-
-    /// Reads this stream.
-    #[must_use]
-    pub fn with_stream(mut self, stream: impl Into<String>) -> Self {
-        self.stream = Some(stream.into());
-        self
-    }
-
-    /// Grants what it may reach.
-    #[must_use]
-    pub fn with_grants(mut self, grants: Grants) -> Self {
-        self.grants = grants;
-        self
-    }
-
-    /// Adds credentials to its requests.
-    #[must_use]
-    pub fn with_credentials(mut self, credentials: Vec<Credential>) -> Self {
-        self.credentials = credentials;
-        self
-    }
-
-    /// Limits what it may use.
-    #[must_use]
-    pub fn with_limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
-    }
-
-    /// Sends its requests by these ways.
-    #[must_use]
-    pub fn with_network(mut self, network: Network) -> Self {
-        self.network = network;
-        self
-    }
-
-    /// Shows it this time.
-    #[must_use]
-    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
-}
+use crate::open_options::OpenOptions;
 
 /// One stream of a connector, opened for one pipeline: the sandbox's side of [`Source`].
 ///
@@ -177,7 +95,16 @@ impl SandboxSource {
         });
         let mut open = factory.open().await?;
         let OpenSource { instance, source } = &mut open;
+        let named = stream;
         let stream = instance.info(*source).await.map_err(sandbox_error)?;
+        // What was read stands in each commit by this name.
+        if let Some(named) = named.filter(|named| *named != stream.name) {
+            let reason = format!(
+                "it was to open the stream {named:?} and says that it opened {:?}",
+                stream.name
+            );
+            return Err(sandbox_error(instance.guard.contract_violation("info", reason)));
+        }
         let reads_ranges = instance.reads_ranges(*source).await.map_err(sandbox_error)?;
         let schema = instance.schema(*source).await?;
         instance.set_schema(schema.clone());

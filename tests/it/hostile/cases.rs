@@ -66,8 +66,13 @@ pub(super) fn cases(mode: Mode, api: &ScriptedApi, other: &ScriptedApi) -> Vec<C
     match mode {
         // What it does in a second look is a test of its own.
         Mode::Healthy | Mode::OffsetCircle => {
-            let case = case(Call::Next, End::Done, "");
-            vec![Case { rows: 3, ..case }]
+            let reads = case(Call::Next, End::Done, "");
+            let other = case(
+                Call::Next,
+                End::Contract,
+                "it was to open the stream \"mine\" and says that it opened \"all\"",
+            );
+            vec![Case { rows: 3, ..reads }, other.with("source.stream", "'mine'")]
         }
         Mode::Spin => everywhere(End::Limit("cpu"), "it computed for more than 150ms"),
         Mode::WatchClock => one(End::Limit("cpu"), "it computed for more than 150ms"),

@@ -9,25 +9,13 @@ use wasmtime::Store;
 use wasmtime::component::{Component, Linker, ResourceAny};
 
 use crate::capability::{self, HeldRows, HostState};
+use crate::guest_error::GuestError;
 
 /// A handle to a source or a reader that lives in the instance.
 pub(crate) type Handle = ResourceAny;
 
 /// What the component returns from a call: a value, or its own error.
 pub(crate) type Returned<T> = wasmtime::Result<Result<T, GuestError>>;
-
-/// A component's own error, as it was returned.
-pub(crate) enum GuestError {
-    InvalidOptions(String),
-    Unauthorized(String),
-    Unavailable {
-        message: String,
-        retry_after_ms: Option<u64>,
-    },
-    Malformed(String),
-    OffsetLost(String),
-    Internal(String),
-}
 
 /// A component's description of itself, as it was returned.
 pub(crate) struct RawDescription {

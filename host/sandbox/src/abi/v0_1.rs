@@ -3,10 +3,9 @@
 use wasmtime::Store;
 use wasmtime::component::{Component, HasSelf, Linker};
 
-use super::{
-    GuestError, Handle, RawBatch, RawDescription, RawLimit, RawRows, RawSchema, RawStream, Returned,
-};
+use super::{Handle, RawBatch, RawDescription, RawLimit, RawRows, RawSchema, RawStream, Returned};
 use crate::capability::HostState;
+use crate::guest_error::GuestError;
 
 mod imports;
 

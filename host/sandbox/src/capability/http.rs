@@ -18,7 +18,7 @@ use url::Url;
 
 use super::memory::{MemoryAccount, MemoryShare};
 use super::{Capability, linked_by_track};
-use crate::abi::GuestError;
+use crate::guest_error::GuestError;
 
 pub(super) const CAPABILITY: Capability = Capability {
     imports: &[("sandbar:connector/http", "HTTP requests to granted origins")],

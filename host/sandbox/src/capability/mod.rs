@@ -6,6 +6,7 @@
 //! those.
 
 mod clocks;
+mod context;
 pub(crate) mod http;
 mod io;
 mod log;
@@ -25,8 +26,8 @@ use wasmtime::component::{Linker, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use crate::context::PipelineContext;
-pub(crate) use log::{LogBudget, LogCapability};
+pub use context::PipelineContext;
+pub(crate) use log::LogCapability;
 pub(crate) use memory::MemoryAccount;
 use memory::MemoryLimiter;
 pub(crate) use progress_note::ProgressNoteCapability;

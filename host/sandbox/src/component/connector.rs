@@ -10,13 +10,14 @@ use super::cache::ComponentCache;
 use super::compile::{Compiler, compile};
 use super::description::{Description, StreamInfo};
 use super::engine::Sandbox;
-use super::imports::{Import, check_bytes, check_imports};
+use super::imports::{check_bytes, check_imports};
 use crate::SandboxError;
 use crate::abi::{self, Linked};
-use crate::context::PipelineContext;
+use crate::capability::PipelineContext;
 use crate::error::Label;
+use crate::import::Import;
 use crate::instance::{Instance, sandbox_error};
-use crate::source::OpenOptions;
+use crate::open_options::OpenOptions;
 
 /// A loaded connector: checked, compiled, linked to the capabilities, and asked what it is.
 ///

@@ -5,15 +5,7 @@ use wasmtime::component::Component;
 
 use crate::SandboxError;
 use crate::capability::CAPABILITIES;
-
-/// One thing that a component imports, in the component's words and in plain ones.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Import {
-    /// The full name, for example `wasi:http/types@0.2.12`.
-    pub name: String,
-    /// What it allows.
-    pub plain: &'static str,
-}
+use crate::import::Import;
 
 /// The longest name that is shown. What a component calls its imports is its own choice.
 const MAX_NAME: usize = 200;

@@ -20,4 +20,3 @@ pub use connector::{ComponentBytes, Connector};
 pub use description::{Description, StreamInfo};
 pub use engine::{Sandbox, WASMTIME_VERSION};
 pub(crate) use identity::identity;
-pub use imports::Import;

@@ -12,12 +12,13 @@ use sandbar_rows::Selection;
 use wasmtime::{Engine, Store};
 
 use crate::SandboxError;
-use crate::abi::{Exports, GuestError, Handle, Linked, RawBatch, RawLimit, RawRows, RawSchema, RawStream};
+use crate::abi::{Exports, Handle, Linked, RawBatch, RawLimit, RawRows, RawSchema, RawStream};
 use crate::arrow::{decode_rows, decode_schema, parse_schema};
+use crate::capability::PipelineContext;
 use crate::capability::{HeldRows, HostState, Unread};
 use crate::component::{Description, StreamInfo};
-use crate::context::PipelineContext;
 use crate::error::Label;
+use crate::guest_error::GuestError;
 pub(crate) use guard::Guard;
 
 /// An instance with its guard. After an error of the sandbox it is never called again; its store is dropped with

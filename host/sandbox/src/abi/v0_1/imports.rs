@@ -6,9 +6,9 @@ use sandbar_rows::{Layout, RowsError, Selection};
 use wasmtime::component::Resource;
 
 use super::bindings::sandbar::connector::{http, log, progress_note, rows, values};
-use crate::abi::GuestError;
 use crate::capability::http::{HeldResponse, MAX_AT_ONCE, PendingResponse, RawRequest, begin};
 use crate::capability::{HeldRows, HostState, Unread};
+use crate::guest_error::GuestError;
 
 type Answer<T> = wasmtime::Result<Result<T, values::Error>>;
 

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::HeldResponse;
-use crate::abi::GuestError;
+use crate::guest_error::GuestError;
 
 pub(super) fn error(response: &HeldResponse) -> Option<GuestError> {
     let message = format!("{} gave {}", response.request(), response.status());

@@ -4,8 +4,8 @@ use sandbar_egress::HttpClient;
 use sandbar_pipeline::{CheckpointLocation, Clock};
 use sandbar_policy::Limits;
 
-use crate::capability::LogBudget;
-use crate::source::OpenOptions;
+use super::log::LogBudget;
+use crate::open_options::OpenOptions;
 
 /// What all instances of one pipeline share: connections, rate limit, OAuth2 tokens, log budget and progress note, under
 /// the same grants and limits.
