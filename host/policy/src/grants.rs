@@ -47,6 +47,11 @@ impl Grants {
         lines
     }
 
+    /// What is granted over HTTP.
+    pub fn http(&self) -> &[HttpGrant] {
+        &self.http
+    }
+
     /// Whether names may lead to private addresses.
     pub fn private_network(&self) -> bool {
         self.private_network

@@ -32,21 +32,21 @@ mod status;
 
 pub use check::{CheckItem, Finding};
 pub use config::{
-    CheckpointConfig, ConfigError, CredentialConfig, CredentialKind, GrantsConfig, HttpGrantConfig,
-    OAuth2Config, PipelineConfig, PipelineFile, Problem, Progress, RetryConfig, Secret, SecretError,
-    SecretRef, SinkConfig, SourceConfig, TriggerConfig, pipeline_file_reference, pipeline_file_schema,
+    CheckpointConfig, ConfigError, CredentialConfig, CredentialKind, OAuth2Config, PipelineConfig,
+    PipelineFile, Problem, Secret, SecretError, SecretRef, SinkConfig, SourceConfig, TriggerConfig,
+    pipeline_file_reference, pipeline_file_schema,
 };
 pub use error::RuntimeError;
 pub use open::OpenPipeline;
 pub use preview::PreviewError;
 pub use runtime::{RemedyWords, Runtime, RuntimeBuilder};
-pub use sandbar_delta::{DeltaOptions, DeltaSinkFactory};
+pub use sandbar_delta::{DeltaOptions, DeltaSinkFactory, OffsetStorage};
 pub use sandbar_egress::Network;
 pub use sandbar_pipeline::{
     Batch, BatchId, BatchReport, CheckpointLocation, Clock, ComponentId, NoopObserver, Offset, Pipeline,
     PipelineError, PipelineObserver, PipelineOptions, ReadLimit, Reader, ReaderOptions, Remedy, ResetEffect,
-    RunSummary, Sink, SinkError, SinkFactory, Source, SourceError, SourceUsage, StepDurations, StepOutcome,
-    StopSignal, Stopper, SystemClock, Trigger, is_unprintable, with_causes,
+    RetryPolicy, RunSummary, Sink, SinkError, SinkFactory, Source, SourceError, SourceUsage, StepDurations,
+    StepOutcome, StopSignal, Stopper, SystemClock, Trigger, is_unprintable, with_causes,
 };
 pub use sandbar_policy::{
     Credential, Grants, HttpGrant, LimitKey, Limits, OAuth2Options, PolicyError, Remedy as SourceRemedy,

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::RuntimeError;
 use crate::check_options::check_options;
 use crate::conditional_put::Denied;
-use crate::config::{PipelineFile, RetryConfig};
+use crate::config::PipelineFile;
 use crate::location::CheckpointPlace;
 use crate::source_options::{open_options, permissions};
 
@@ -147,7 +147,7 @@ impl<F: SinkFactory> OpenPipeline<F> {
     /// [`RuntimeError::Config`] when the table's location can't be one, [`RuntimeError::Sink`] when the table can't be
     /// opened, [`RuntimeError::Checkpoint`] when the checkpoint location can't be used.
     pub async fn pipeline(&self) -> Result<Pipeline<SandboxSource, F::Sink>, RuntimeError> {
-        self.pipeline_with(retry_policy(&self.file.config().retry)).await
+        self.pipeline_with(varied(self.file.config().retry)).await
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -236,12 +236,10 @@ impl<F: SinkFactory> OpenPipeline<F> {
     }
 }
 
-/// The policy that a file describes, with pauses that no other process has.
-fn retry_policy(config: &RetryConfig) -> RetryPolicy {
+/// A policy with pauses that no other process has.
+fn varied(policy: RetryPolicy) -> RetryPolicy {
     let (seed, _) = Uuid::new_v4().as_u64_pair();
-    RetryPolicy::new(config.attempts)
-        .with_pauses(config.base, config.max)
-        .with_jitter(seed)
+    policy.with_jitter(seed)
 }
 
 /// The source with the key of its rows: the file's for every reading, the component's for ranges alone. A

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use object_store::ObjectStore;
-use sandbar_delta::{DeltaOptions, DeltaSinkFactory, OffsetStorage, WriteAccess};
+use sandbar_delta::{DeltaOptions, DeltaSinkFactory, WriteAccess};
 use sandbar_pipeline::{Clock, SinkError};
 
 use crate::conditional_put::{Denied, NotExclusive, Place};
-use crate::config::{PipelineFile, Progress};
+use crate::config::PipelineFile;
 use crate::location;
 
 /// The table of a file, or why its location can't be one. Blocks: settings of stores may lie in files.
@@ -19,10 +19,7 @@ pub(crate) fn table_of(file: &PipelineFile, clock: Arc<dyn Clock>) -> Result<Del
     options.store = table.place.as_ref().map(|place| place.store.clone());
     options.partition_by = config.sink.partition_by.clone();
     options.ingested_at = config.sink.ingested_at.clone();
-    options.progress = match config.sink.progress {
-        Progress::Table => OffsetStorage::Table,
-        Progress::Checkpoint => OffsetStorage::Checkpoint,
-    };
+    options.progress = config.sink.progress;
     let factory = DeltaSinkFactory::new(options);
     Ok(match table.place {
         Some(place) => factory.with_write_access(Arc::new(Exclusive {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sandbar_egress::Network;
 use sandbar_pipeline::Clock;
-use sandbar_policy::{Credential, Grants, HttpGrant, OAuth2Options, PolicyError};
+use sandbar_policy::{Credential, OAuth2Options};
 use sandbar_sandbox::OpenOptions;
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -22,7 +22,7 @@ pub(crate) fn open_options(file: &PipelineFile, clock: Arc<dyn Clock>) -> Result
     let config = file.config();
     let source = &config.source;
     let mut options = OpenOptions::new(config.name.clone(), source.options.clone().into())
-        .with_grants(grants(source)?)
+        .with_grants(source.grants.clone())
         .with_credentials(credentials(file, source)?)
         .with_limits(source.limits.clone())
         .with_network(network(file, source)?)
@@ -53,18 +53,6 @@ pub(crate) fn permissions(options: &OpenOptions) -> Vec<String> {
         .chain(credentials)
         .chain(options.network.describe())
         .collect()
-}
-
-fn grants(source: &SourceConfig) -> Result<Grants, PolicyError> {
-    let http = source
-        .grants
-        .http
-        .iter()
-        .map(|grant| HttpGrant::parse(&grant.origin)?.with_methods(&grant.methods));
-    Ok(Grants::new(
-        http.collect::<Result<_, _>>()?,
-        source.grants.private_network,
-    ))
 }
 
 fn credentials(file: &PipelineFile, source: &SourceConfig) -> Result<Vec<Credential>, RuntimeError> {

@@ -5,51 +5,48 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 use url::Url;
 
-use sandbar_policy::{HttpGrant, METHODS};
+use sandbar_policy::{DEFAULT_METHODS, Grants, HttpGrant, METHODS, PolicyError};
 
 use super::reference::names_of;
 use super::section::Section;
 use super::value::{self, Refusal};
-use super::{CredentialConfig, CredentialKind, GrantsConfig, HttpGrantConfig, OAuth2Config, SecretRef};
+use super::{CredentialConfig, CredentialKind, OAuth2Config, SecretRef};
 
-const USUAL_METHODS: [&str; 2] = ["GET", "HEAD"];
 const KINDS: &str = "header with value, query with value, bearer, basic or oauth2";
 
-pub(super) fn grants(mut section: Section<'_>) -> GrantsConfig {
+pub(super) fn grants(mut section: Section<'_>) -> Grants {
     let http = section.list("http", http_grant);
     let private_network = section
         .read("private_network", value::boolean)
         .unwrap_or_default();
     section.finish();
-    GrantsConfig {
-        http,
-        private_network,
-    }
+    Grants::new(http, private_network)
 }
 
 /// An origin, or a table with an origin and methods.
-fn http_grant(value: &DeValue<'_>) -> Result<HttpGrantConfig, Refusal> {
+fn http_grant(value: &DeValue<'_>) -> Result<HttpGrant, Refusal> {
     const SHAPE: &str = "write { origin = \"https://api.example.com\", methods = [\"GET\", \"POST\"] }";
+    let refused = |e: PolicyError| Refusal::new(e.to_string(), SHAPE);
     let DeValue::Table(table) = value else {
-        let methods = USUAL_METHODS.map(str::to_owned).to_vec();
-        return value::origin(value).map(|origin| HttpGrantConfig { origin, methods });
+        return HttpGrant::parse(&value::origin(value)?).map_err(refused);
     };
     known_keys(table, &names_of("source.grants.http"), SHAPE)?;
     let origin = match table.get("origin") {
         Some(origin) => value::origin(origin.get_ref())?,
         None => return Err(Refusal::new("has a grant without `origin`", SHAPE)),
     };
-    let methods = match table.get("methods") {
-        Some(methods) => value::array(methods.get_ref())?
-            .iter()
-            .map(|method| self::method(method.get_ref()))
-            .collect::<Result<Vec<_>, _>>()?,
-        None => USUAL_METHODS.map(str::to_owned).to_vec(),
+    let grant = HttpGrant::parse(&origin).map_err(refused)?;
+    let Some(methods) = table.get("methods") else {
+        return Ok(grant);
     };
+    let methods = value::array(methods.get_ref())?
+        .iter()
+        .map(|method| self::method(method.get_ref()))
+        .collect::<Result<Vec<_>, _>>()?;
     if methods.is_empty() {
         return Err(Refusal::new(format!("grants no method to {origin:?}"), SHAPE));
     }
-    Ok(HttpGrantConfig { origin, methods })
+    grant.with_methods(&methods).map_err(refused)
 }
 
 fn method(value: &DeValue<'_>) -> Result<String, Refusal> {
@@ -67,7 +64,7 @@ fn method(value: &DeValue<'_>) -> Result<String, Refusal> {
 pub(super) fn credential(
     mut section: Section<'_>,
     folder: &Path,
-    grants: &GrantsConfig,
+    grants: &Grants,
 ) -> Option<CredentialConfig> {
     let origin = section.required(
         "origin",
@@ -75,13 +72,13 @@ pub(super) fn credential(
         value::exact_origin,
     );
     if let Some(origin) = &origin
-        && !grants.http.iter().any(|granted| covers(&granted.origin, origin))
+        && !grants.http().iter().any(|granted| covers(granted, origin))
     {
         let mut refusal = Refusal::new(
             format!("is {origin:?}, which is not granted"),
             "grant it, or leave this out",
         );
-        refusal.help = Some(grant_line(&grants.http, origin));
+        refusal.help = Some(grant_line(grants.http(), origin));
         section.refuse_value("origin", refusal);
     }
     let kind = kind(&mut section, folder);
@@ -215,21 +212,20 @@ fn open(value: &DeValue<'_>, folder: &Path) -> Result<SecretRef, Refusal> {
     parsed.map_err(|error| Refusal::new(error.to_string(), "write a name, or ${env:NAME}"))
 }
 
-/// Whether a granted origin covers another origin. Paths are not compared.
-fn covers(granted: &str, other: &str) -> bool {
-    matches!((HttpGrant::parse(granted), Url::parse(other)), (Ok(granted), Ok(other)) if granted.covers_origin(&other))
+/// Whether a grant covers an origin. Paths are not compared.
+fn covers(granted: &HttpGrant, origin: &str) -> bool {
+    Url::parse(origin).is_ok_and(|origin| granted.covers_origin(&origin))
 }
 
 /// The line that grants one origin more.
-fn grant_line(granted: &[HttpGrantConfig], origin: &str) -> String {
+fn grant_line(granted: &[HttpGrant], origin: &str) -> String {
     let spelled = granted.iter().map(|granted| {
-        if granted.methods == USUAL_METHODS {
-            return format!("{:?}", granted.origin);
+        let text = granted.to_string();
+        if granted.methods() == DEFAULT_METHODS {
+            return format!("{text:?}");
         }
-        format!(
-            "{{ origin = {:?}, methods = {:?} }}",
-            granted.origin, granted.methods
-        )
+        let methods: Vec<_> = granted.methods().iter().map(|method| method.as_str()).collect();
+        format!("{{ origin = {text:?}, methods = {methods:?} }}")
     });
     let all: Vec<_> = spelled.chain([format!("{origin:?}")]).collect();
     format!("write under [source.grants]: http = [{}]", all.join(", "))

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sandbar_policy::Limits;
+use sandbar_delta::OffsetStorage;
+use sandbar_pipeline::RetryPolicy;
+use sandbar_policy::{Grants, Limits};
 use serde_json::{Map, Value};
 
 use super::SecretRef;
@@ -21,8 +23,8 @@ pub struct PipelineConfig {
     pub checkpoint: CheckpointConfig,
     /// When a micro-batch starts and how large it may be.
     pub trigger: TriggerConfig,
-    /// What happens when the remote is unavailable.
-    pub retry: RetryConfig,
+    /// The table `[retry]`: what happens when the remote is unavailable. Its pauses do not vary until a run begins.
+    pub retry: RetryPolicy,
 }
 
 /// The table `[source]`.
@@ -39,8 +41,8 @@ pub struct SourceConfig {
     /// Columns that tell rows apart, so that none may come twice in a micro-batch; nothing means what the component says,
     /// and an empty list that nothing tells them apart.
     pub key: Option<Vec<String>>,
-    /// What the component may reach.
-    pub grants: GrantsConfig,
+    /// The table `[source.grants]`: what the component may reach. Nothing by default.
+    pub grants: Grants,
     /// What the host adds to requests on their way out.
     pub credentials: Vec<CredentialConfig>,
     /// How much the component may use.
@@ -54,24 +56,6 @@ pub struct SourceConfig {
 pub struct TlsConfig {
     /// A file of PEM certificates of authorities that are trusted beside those of this machine.
     pub ca_file: Option<PathBuf>,
-}
-
-/// The table `[source.grants]`. Nothing is granted by default.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct GrantsConfig {
-    /// What requests may go to.
-    pub http: Vec<HttpGrantConfig>,
-    /// Whether loopback and private addresses may be reached through a granted name.
-    pub private_network: bool,
-}
-
-/// One entry of `http`: an origin alone, or a table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpGrantConfig {
-    /// `scheme://host[:port][/path-prefix]`; a host may begin with `*.`.
-    pub origin: String,
-    /// What requests may be: GET and HEAD, unless the table says otherwise.
-    pub methods: Vec<String>,
 }
 
 /// One table `[[source.credentials]]`.
@@ -138,19 +122,9 @@ pub struct SinkConfig {
     /// The column that takes the time of the batch.
     pub ingested_at: Option<String>,
     /// Where the end offset of a batch is kept.
-    pub progress: Progress,
+    pub progress: OffsetStorage,
     /// Whether nobody else ever writes the table. Only stores without a conditional put need to know.
     pub single_writer: bool,
-}
-
-/// Where the end offset of a batch is kept.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Progress {
-    /// In the table, in the same commit as the rows.
-    #[default]
-    Table,
-    /// In the checkpoint location, for tables that other writers must be able to write.
-    Checkpoint,
 }
 
 /// The table `[checkpoint]`.
@@ -178,27 +152,6 @@ impl Default for TriggerConfig {
             interval: None,
             max_rows_per_batch: 100_000,
             max_bytes_per_batch: 4 << 30,
-        }
-    }
-}
-
-/// The table `[retry]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RetryConfig {
-    /// Tries of one micro-batch, the first one included.
-    pub attempts: u32,
-    /// The pause after the first try; it doubles with each further one.
-    pub base: Duration,
-    /// The longest pause.
-    pub max: Duration,
-}
-
-impl Default for RetryConfig {
-    fn default() -> Self {
-        Self {
-            attempts: 5,
-            base: Duration::from_millis(200),
-            max: Duration::from_secs(30),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use sandbar_delta::OffsetStorage;
+use sandbar_pipeline::RetryPolicy;
 use sandbar_policy::{LimitKey, Limits};
 use serde_json::{Map, Value};
 use toml::Spanned;
@@ -12,10 +14,7 @@ use super::grant;
 use super::redact_snippet;
 use super::section::{Mistakes, Section};
 use super::value::{self, Refusal};
-use super::{
-    CheckpointConfig, PipelineConfig, Progress, RetryConfig, SinkConfig, SourceConfig, Spans, TlsConfig,
-    TriggerConfig,
-};
+use super::{CheckpointConfig, PipelineConfig, SinkConfig, SourceConfig, Spans, TlsConfig, TriggerConfig};
 
 /// What came of a text.
 pub(super) struct Read {
@@ -153,10 +152,10 @@ fn sink(mut section: Section<'_>) -> Option<SinkConfig> {
     })
 }
 
-fn progress(value: &DeValue<'_>) -> Result<Progress, Refusal> {
+fn progress(value: &DeValue<'_>) -> Result<OffsetStorage, Refusal> {
     match value::text(value)? {
-        "table" => Ok(Progress::Table),
-        "checkpoint" => Ok(Progress::Checkpoint),
+        "table" => Ok(OffsetStorage::Table),
+        "checkpoint" => Ok(OffsetStorage::Checkpoint),
         other => Err(Refusal::new(
             format!("can't be {other:?}"),
             "write \"table\" or \"checkpoint\"",
@@ -181,8 +180,8 @@ fn trigger(mut section: Section<'_>) -> TriggerConfig {
     }
 }
 
-fn retry(mut section: Section<'_>) -> RetryConfig {
-    let default = RetryConfig::default();
+fn retry(mut section: Section<'_>) -> RetryPolicy {
+    let default = RetryPolicy::default();
     let attempts = section.read("attempts", value::count).unwrap_or(default.attempts);
     let base = section.read("base", value::duration).unwrap_or(default.base);
     let max = section.read("max", value::duration);
@@ -192,11 +191,7 @@ fn retry(mut section: Section<'_>) -> RetryConfig {
         section.refuse_value("max", Refusal::new(fault, remedy));
     }
     section.finish();
-    RetryConfig {
-        attempts,
-        base,
-        max: max.unwrap_or(default.max.max(base)),
-    }
+    RetryPolicy::new(attempts).with_pauses(base, max.unwrap_or(default.max.max(base)))
 }
 
 fn json_table(table: &DeTable<'_>, mistakes: &Mistakes) -> Map<String, Value> {

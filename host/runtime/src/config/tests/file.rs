@@ -1,7 +1,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sandbar_policy::Limits;
+use sandbar_delta::OffsetStorage;
+use sandbar_pipeline::RetryPolicy;
+use sandbar_policy::{Grants, Limits};
 use serde_json::json;
 
 use super::super::*;
@@ -14,7 +16,7 @@ fn a_full_file_is_typed() {
     assert_eq!(config.name, "comments");
     assert_eq!(config.source.stream.as_deref(), Some("comments"));
     assert_eq!(config.source.options["page_size"], json!(10));
-    assert_eq!(config.source.grants.http.len(), 2);
+    assert_eq!(config.source.grants.http().len(), 2);
     let CredentialKind::Header { name, .. } = &config.source.credentials[0].kind else {
         panic!("{:?}", config.source.credentials);
     };
@@ -25,7 +27,7 @@ fn a_full_file_is_typed() {
             .with_memory(512 << 20)
             .with_requests_per_second(Some(0.5))
     );
-    assert_eq!(config.sink.progress, Progress::Checkpoint);
+    assert_eq!(config.sink.progress, OffsetStorage::Checkpoint);
     assert_eq!(
         config.trigger,
         TriggerConfig {
@@ -33,13 +35,7 @@ fn a_full_file_is_typed() {
             ..TriggerConfig::default()
         }
     );
-    assert_eq!(
-        config.retry,
-        RetryConfig {
-            attempts: 3,
-            ..RetryConfig::default()
-        }
-    );
+    assert_eq!(config.retry, RetryPolicy::new(3));
     assert_eq!(file.table_location(), "/lakes/lake/comments");
     assert_eq!(file.checkpoint_location(), "s3://bucket/checkpoints");
     assert_eq!(file.component_path(), None);
@@ -83,8 +79,8 @@ fn defaults_are_the_documented_ones() {
         ),
         (5, 200, 30)
     );
-    assert_eq!(config.source.grants, GrantsConfig::default());
-    assert_eq!(config.sink.progress, Progress::Table);
+    assert_eq!(config.source.grants, Grants::default());
+    assert_eq!(config.sink.progress, OffsetStorage::Table);
     assert!(!config.sink.single_writer);
     assert_eq!(file.table_location(), "/t");
     assert_eq!(file.checkpoint_location(), "dbfs:/Volumes/a/b/c");

@@ -1,5 +1,7 @@
 //! Grants and credentials.
 
+use http::Method;
+
 use super::super::CredentialKind;
 use super::mistakes::{Case, check};
 use super::{GOOD, parse, rendered};
@@ -193,10 +195,10 @@ const BEARER: &str = "header = \"Authorization\"\nvalue = \"Bearer ${env:SANDBAR
 fn a_grant_is_an_origin_or_a_table_and_a_wildcard_covers_a_credential() {
     let table = "{ origin = \"https://*.typicode.com\", methods = [\"GET\", \"POST\"] }";
     let file = parse(&GOOD.replacen("\"https://jsonplaceholder.typicode.com\"", table, 1)).unwrap();
-    let grants = &file.config().source.grants.http;
-    assert_eq!(grants[0].origin, "https://*.typicode.com");
-    assert_eq!(grants[0].methods, ["GET", "POST"]);
-    assert_eq!(grants[1].methods, ["GET", "HEAD"]);
+    let grants = file.config().source.grants.http();
+    assert_eq!(grants[0].to_string(), "https://*.typicode.com");
+    assert_eq!(grants[0].methods(), [Method::GET, Method::POST]);
+    assert_eq!(grants[1].methods(), [Method::GET, Method::HEAD]);
 }
 
 #[test]
