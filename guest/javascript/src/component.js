@@ -89,7 +89,7 @@ class Response {
 
   text() {
     // As text it crosses at the speed of the host: an interpreter decodes bytes one by one.
-    const text = asking(() => this.#response.value(""));
+    const text = this.valueText("");
     if (text === null) {
       throw new errors.Malformed(`${this.request} gave no JSON`);
     }
@@ -101,8 +101,12 @@ class Response {
   }
 
   value(pointer) {
-    const value = asking(() => this.#response.value(pointer));
-    return value === null ? undefined : JSON.parse(value);
+    const text = this.valueText(pointer);
+    return text === null ? undefined : JSON.parse(text);
+  }
+
+  valueText(pointer) {
+    return asking(() => this.#response.value(pointer));
   }
 
   count(pointer = "") {

@@ -24,15 +24,14 @@ export function* readPages(start, limit, fetch, { rows = new Selection(), nextCu
       throw new Malformed(`${page.request} is a page that came before it: the cursors go round in a circle`);
     }
     seen.add(cursor);
-    const count = page.count(rows.path) ?? 0;
+    const count = page.count(rows.path);
+    if (count === null) {
+      throw new Malformed(`${page.request} gave nothing at ${rows.path}, where its rows are to be`);
+    }
     if (count < taken) {
       throw new OffsetLost(`${page.request} gave ${count} rows, and ${taken} of them were read before`);
     }
-    let following = page.value(nextCursor) ?? null;
-    if (following !== null && typeof following !== "string" && !Number.isSafeInteger(following)) {
-      throw new Malformed(`${page.request} gave a cursor that is neither text nor a number`);
-    }
-    following = following === null || following === "" ? null : String(following);
+    const following = cursorOf(page, nextCursor);
     const wanted = Math.min(count - taken, left);
     left -= wanted;
     const before = taken;
@@ -49,4 +48,19 @@ export function* readPages(start, limit, fetch, { rows = new Selection(), nextCu
       return;
     }
   }
+}
+
+/** Text, or a number as it is written: it may have more digits than JavaScript keeps. */
+function cursorOf(page, pointer) {
+  const text = page.valueText(pointer);
+  if (text === null || text === "null") {
+    return null;
+  }
+  if (text.startsWith('"')) {
+    return JSON.parse(text) || null;
+  }
+  if (!/^[-0-9]/.test(text)) {
+    throw new Malformed(`${page.request} gave a cursor that is neither text nor a number`);
+  }
+  return text;
 }

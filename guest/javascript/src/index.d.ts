@@ -71,12 +71,14 @@ export interface Response {
    */
   throwForStatus(): Response;
   body(): Uint8Array;
-  /** The body as text, when it is JSON. */
+  /** The body as text, when it is one JSON value. */
   text(): string;
   /** The body as JSON. `Malformed` when it is none. */
   json(): unknown;
   /** The value at a JSON Pointer, `undefined` where nothing is there. */
   value(pointer: string): Json | undefined;
+  /** The JSON text of the value at a JSON Pointer, `null` where nothing is there. */
+  valueText(pointer: string): string | null;
   /** The number of elements of the array at a JSON Pointer, `null` where nothing is there. */
   count(pointer?: string): number | null;
   /** The rows that are selected, in the schema of the stream. `Malformed` with row, field and byte. */

@@ -87,6 +87,11 @@ export class FakeResponse {
     return this.#find(pointer);
   }
 
+  valueText(pointer) {
+    const found = this.#find(pointer);
+    return found === undefined ? null : JSON.stringify(found);
+  }
+
   count(pointer = "") {
     const found = this.#find(pointer);
     if (found === undefined) {
@@ -99,12 +104,15 @@ export class FakeResponse {
   }
 
   rows(selection = new Selection()) {
+    if (this.content.trim() === "") {
+      return new FakeRows([]);
+    }
     let rows;
     if (selection.layout === "lines") {
       rows = this.content.split("\n").filter((line) => line.trim() !== "").map((line) => JSON.parse(line));
     } else {
       const found = this.#find(selection.path);
-      rows = selection.layout === "object" ? [found] : (found ?? []);
+      rows = selection.layout === "object" ? [found] : found === null ? [] : found;
     }
     if (!Array.isArray(rows) || rows.some((row) => row === null || typeof row !== "object")) {
       throw new Malformed(`${this.request} gave no array of rows but ${this.content.slice(0, 60)}`);

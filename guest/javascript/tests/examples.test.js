@@ -110,6 +110,13 @@ test("an expired cursor is lost", () => {
   assert.throws(() => [...feed(7).readFrom({ cursor: "6", taken: 2 }, {})], OffsetLost);
 });
 
+test("an answer without rows or with an odd cursor is malformed", () => {
+  for (const answer of [{ error: "try later" }, { items: [{ id: 1 }], next: false }, { items: [{ id: 1 }], next: {} }]) {
+    const source = new Feed("feed", { url: "http://api/feed" }, new FakeClient(() => new FakeResponse(answer)));
+    assert.throws(() => [...source.readFrom(Feed.firstOffset, { maxRows: null })], Malformed);
+  }
+});
+
 test("columns come from pointers, texts and constants", () => {
   const selection = new Selection("/data").value("id", "/key/0").jsonText("user", "/user").constant("from", "api");
   const page = new FakeResponse({ data: [{ key: [1], user: { a: 1 } }, {}] });

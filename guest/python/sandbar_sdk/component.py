@@ -112,14 +112,24 @@ class _Response:
         return self._response.body()
 
     def json(self) -> Any:
-        try:
-            return json.loads(self._response.body())
-        except ValueError as error:
-            raise errors.Malformed(f"{self.request} gave no JSON: {error}") from None
+        # The host looks first whether it is JSON, and how deep it nests.
+        text = self.value_text("")
+        if text is None:
+            raise errors.Malformed(f"{self.request} gave no JSON")
+        return self._parsed(text)
 
     def value(self, pointer: str) -> Any:
-        value = _asking(self._response.value, pointer)
-        return None if value is None else json.loads(value)
+        text = self.value_text(pointer)
+        return None if text is None else self._parsed(text)
+
+    def value_text(self, pointer: str) -> str | None:
+        return _asking(self._response.value, pointer)
+
+    def _parsed(self, text: str) -> Any:
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise errors.Malformed(f"{self.request} gave JSON that can't be read: {error}") from None
 
     def count(self, pointer: str = "") -> int | None:
         return _asking(self._response.count, pointer)

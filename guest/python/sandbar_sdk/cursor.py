@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Callable, Iterator
 
 from .errors import Malformed, OffsetLost
@@ -36,13 +37,12 @@ def read_pages(
         if cursor in seen:
             raise Malformed(f"{page.request} is a page that came before it: the cursors go round in a circle")
         seen.add(cursor)
-        count = page.count(rows.path) or 0
+        count = page.count(rows.path)
+        if count is None:
+            raise Malformed(f"{page.request} gave nothing at {rows.path}, where its rows are to be")
         if count < taken:
             raise OffsetLost(f"{page.request} gave {count} rows, and {taken} of them were read before")
-        following = page.value(next_cursor)
-        if following is not None and not isinstance(following, (str, int)):
-            raise Malformed(f"{page.request} gave a cursor that is neither text nor a number")
-        following = None if following in (None, "") else str(following)
+        following = _cursor(page, next_cursor)
         wanted = count - taken if left is None else min(count - taken, left)
         if left is not None:
             left -= wanted
@@ -56,6 +56,18 @@ def read_pages(
             yield held, {"cursor": cursor, "taken": taken}
         if done:
             return
+
+
+def _cursor(page: Response, pointer: str) -> str | None:
+    """Text, or a number as it is written: it may have more digits than any type keeps."""
+    text = page.value_text(pointer)
+    if text is None or text == "null":
+        return None
+    if text.startswith('"'):
+        return json.loads(text) or None
+    if text[0] not in "-0123456789":
+        raise Malformed(f"{page.request} gave a cursor that is neither text nor a number")
+    return text
 
 
 def _part(rows: Selection, skip: int, wanted: int) -> Selection:

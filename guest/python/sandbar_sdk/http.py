@@ -61,6 +61,10 @@ class Response(Protocol):
         """The value at a JSON Pointer, ``None`` where nothing is there."""
         ...
 
+    def value_text(self, pointer: str) -> str | None:
+        """The JSON text of the value at a JSON Pointer, ``None`` where nothing is there."""
+        ...
+
     def count(self, pointer: str = "") -> int | None:
         """The number of elements of the array at a JSON Pointer, ``None`` where nothing is there."""
         ...

@@ -69,6 +69,10 @@ class FakeResponse:
         found = self._find(pointer)
         return None if found is _MISSING else found
 
+    def value_text(self, pointer: str) -> str | None:
+        found = self._find(pointer)
+        return None if found is _MISSING else json.dumps(found)
+
     def count(self, pointer: str = "") -> int | None:
         found = self._find(pointer)
         if found is _MISSING:
@@ -80,6 +84,8 @@ class FakeResponse:
         return len(found)
 
     def rows(self, selection: Selection = Selection()) -> FakeRows:
+        if not self._body.strip():
+            return FakeRows([])
         if selection.layout == "lines":
             rows = [json.loads(line) for line in self._body.splitlines() if line.strip()]
         else:

@@ -128,6 +128,18 @@ class FeedTest(unittest.TestCase):
             list(feed(7).read_from({"cursor": "6", "taken": 2}, ReadLimit()))
 
 
+    def test_an_answer_without_rows_or_with_an_odd_cursor_is_malformed(self):
+        for answer in [{"error": "try later"}, {"items": [{"id": 1}], "next": False}, {"items": [{"id": 1}], "next": {}}]:
+            client = FakeClient(lambda _, answer=answer: FakeResponse(answer))
+            with self.assertRaises(Malformed):
+                list(Feed("feed", {"url": "http://api/feed"}, client).read_from(Feed.first_offset, ReadLimit()))
+
+    def test_a_cursor_may_be_a_number_of_any_length(self):
+        client = FakeClient(lambda _: FakeResponse(b'{"items": [{"id": 1}], "next": 12345678901234567890123}'))
+        batches = Feed("feed", {"url": "http://api/feed"}, client).read_from(Feed.first_offset, ReadLimit())
+        self.assertEqual(next(iter(batches))[1], {"cursor": "12345678901234567890123", "taken": 0})
+
+
 class SelectionTest(unittest.TestCase):
     def test_columns_come_from_pointers_texts_and_constants(self):
         selection = Selection("/data").value("id", "/key/0").json_text("user", "/user").constant("from", "api")

@@ -87,7 +87,12 @@ impl<F: FnMut(Option<&str>) -> Result<Response>> CursorPages<F> {
                     page.request()
                 )));
             }
-            let count = page.count(&self.rows.path)?.unwrap_or_default();
+            let Some(count) = page.count(&self.rows.path)? else {
+                let (request, path) = (page.request(), &self.rows.path);
+                return Err(Error::malformed(format_args!(
+                    "{request} gave nothing at {path}, where its rows are to be"
+                )));
+            };
             if count < taken {
                 return Err(Error::offset_lost(format_args!(
                     "{} gave {count} rows, and {taken} of them were read before",
@@ -249,6 +254,25 @@ mod tests {
         );
         let last = pages.take(10).last().unwrap().map(drop);
         assert!(last.unwrap_err().to_string().contains("go round in a circle"));
+    }
+
+    #[test]
+    fn an_answer_without_rows_is_no_last_page() {
+        let error = |_: Option<&str>| {
+            let request = Request::get("http://api/feed".parse().unwrap());
+            Ok(Response::new(&request, 200).with_body("{\"error\": \"try later\"}"))
+        };
+        let schema = Schema::text("id bigint");
+        let mut pages = CursorPages::new(
+            at("", 0),
+            ReadLimit::default(),
+            schema,
+            Selection::at("/items"),
+            "/next",
+            error,
+        );
+        assert!(matches!(pages.next(), Some(Err(Error::Malformed(_)))));
+        assert!(pages.next().is_none());
     }
 
     #[test]

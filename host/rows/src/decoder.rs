@@ -11,6 +11,9 @@ use crate::pointer::{self, Pointer, descend, leave};
 use crate::scanner::{Kind, Scanner};
 use crate::selection::{ColumnSource, Layout, Selection};
 
+/// The most bytes that a constant may become.
+const MAX_CONSTANT: usize = 1 << 20;
+
 /// How much one text may become.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -48,7 +51,7 @@ impl Decoder {
         let decoder = Self { schema, selection };
         let mut rows = Rows::new(&decoder)?;
         // A constant that does not fit is found now, not with the first row.
-        let mut state = State::new(usize::MAX);
+        let mut state = State::new(MAX_CONSTANT);
         rows.fill_constants(1, &mut state)
             .map_err(|fault| RowsError::Selection(format!("a constant does not fit its column: {fault}")))?;
         Ok(decoder)
@@ -64,7 +67,7 @@ impl Decoder {
     ///
     /// # Errors
     /// [`RowsError::Json`] with row, field and byte where the text is not JSON, or a value does not fit its column, or the
-    /// rows are more than the limits allow; [`RowsError::NoRows`] where something else stands in their place.
+    /// rows are too many; [`RowsError::TooLarge`] where they take too much; [`RowsError::NoRows`] where something else stands in their place.
     pub fn decode(&self, text: &[u8], limits: RowLimits) -> Result<RecordBatch, RowsError> {
         // The decoder is made for any text. Should it panic over one all the same, that must end here.
         let decoded = catch_unwind(AssertUnwindSafe(|| self.decode_checked(text, limits)));
@@ -100,6 +103,8 @@ struct Rows {
     root: Node,
     columns: Vec<RowColumn>,
     constants: Vec<(usize, String)>,
+    /// Rows may be arrays, whose columns are selected.
+    takes_arrays: bool,
     /// What a row takes at least.
     width: usize,
     /// Rows so far.
@@ -124,6 +129,8 @@ struct Node {
     texts: Vec<usize>,
     children: Vec<Node>,
     names: Option<Names>,
+    /// The children that elements of an array are: by the element's index, with their own.
+    elements: Vec<(usize, usize)>,
     /// The last row that had it.
     seen: u64,
 }
@@ -176,6 +183,7 @@ impl Rows {
         root.index_names();
         Ok(Self {
             root,
+            takes_arrays: !selection.columns.is_empty(),
             width: columns.iter().map(|column| column.column.width()).sum(),
             columns,
             constants,
@@ -253,7 +261,9 @@ impl Rows {
     fn row(&mut self, scanner: &mut Scanner<'_>, state: &mut State) -> Result<()> {
         state.budget.take(self.width, scanner)?;
         self.count += 1;
-        if !matches!(scanner.kind()?, Kind::Object | Kind::Array) && !self.root.children.is_empty() {
+        let kind = scanner.kind()?;
+        let is_row = kind == Kind::Object || (kind == Kind::Array && self.takes_arrays);
+        if !is_row && !self.root.children.is_empty() {
             return Err(scanner.fault(Found::Not("an object with the columns of a row")));
         }
         let start = scanner.at();
@@ -274,6 +284,8 @@ impl Rows {
             };
             for _ in 0..rows {
                 let mut scanner = Scanner::new(json);
+                // It is read for each row, which its text alone may make long.
+                state.budget.take(json.len(), &scanner)?;
                 let read = column.column.read(column.is_nullable, &mut scanner, state);
                 read.map_err(|fault| fault.within(&column.name))?;
                 if !scanner.is_end() {
@@ -283,6 +295,17 @@ impl Rows {
         }
         Ok(())
     }
+}
+
+/// Goes back to a value that several columns are fed from. Each further reading costs its text: a few columns could make much
+/// work of a little of it.
+fn again(times: &mut u32, start: usize, scanner: &mut Scanner<'_>, state: &mut State) -> Result<()> {
+    if *times > 0 {
+        state.budget.take(scanner.at() - start, scanner)?;
+    }
+    *times += 1;
+    scanner.rewind(start);
+    Ok(())
 }
 
 /// Which rows of a text are taken.
@@ -313,6 +336,11 @@ impl Node {
 
     fn index_names(&mut self) {
         self.names = Some(Names::new(self.children.iter().map(|child| child.name.as_str())));
+        let children = self.children.iter().enumerate();
+        self.elements = children
+            .filter_map(|(own, child)| Some((pointer::index(&child.name)?, own)))
+            .collect();
+        self.elements.sort_unstable();
         self.children.iter_mut().for_each(Self::index_names);
     }
 
@@ -325,40 +353,36 @@ impl Node {
         state: &mut State,
     ) -> Result<()> {
         let start = scanner.at();
-        let mut is_taken = false;
+        let mut times = 0;
         for index in &self.values {
             let Some(column) = columns.get_mut(*index) else {
                 continue;
             };
-            scanner.rewind(start);
+            again(&mut times, start, scanner, state)?;
             column.seen = row;
             let read = column.column.read(column.is_nullable, scanner, state);
             read.map_err(|fault| fault.within(&column.name))?;
-            is_taken = true;
         }
         for index in &self.texts {
             let Some(column) = columns.get_mut(*index) else {
                 continue;
             };
-            scanner.rewind(start);
+            again(&mut times, start, scanner, state)?;
             column.seen = row;
-            column
-                .column
-                .read_json(scanner, state)
-                .map_err(|fault| fault.within(&column.name))?;
-            is_taken = true;
+            let read = column.column.read_json(scanner, state);
+            read.map_err(|fault| fault.within(&column.name))?;
         }
         if !self.children.is_empty() {
-            scanner.rewind(start);
+            again(&mut times, start, scanner, state)?;
             return match scanner.kind()? {
                 Kind::Object => self.read_members(row, scanner, columns, state),
                 Kind::Array => self.read_elements(row, scanner, columns, state),
                 _ => scanner.skip(),
             };
         }
-        match is_taken {
-            true => Ok(()),
-            false => scanner.skip(),
+        match times {
+            0 => scanner.skip(),
+            _ => Ok(()),
         }
     }
 
@@ -398,13 +422,10 @@ impl Node {
         state: &mut State,
     ) -> Result<()> {
         scanner.open(b'[', Found::NoValue)?;
-        let mut at = 0;
+        let (mut at, mut selected) = (0, self.elements.iter().peekable());
         while scanner.element(at == 0)? {
-            let child = self
-                .children
-                .iter_mut()
-                .find(|child| pointer::index(&child.name) == Some(at));
-            match child {
+            let child = selected.next_if(|(index, _)| *index == at);
+            match child.and_then(|(_, own)| self.children.get_mut(*own)) {
                 Some(child) => child.read(row, scanner, columns, state)?,
                 None => scanner.skip()?,
             }

@@ -27,7 +27,12 @@ impl<'a> Document<'a> {
         let found = self.find(&pointer, |scanner| {
             let start = scanner.at();
             scanner.skip()?;
-            Ok(scanner.since(start))
+            let value = scanner.since(start);
+            // The text itself is one value, and nothing else.
+            match pointer == Pointer::default() && !scanner.is_end() {
+                true => Err(scanner.fault(Found::MoreText)),
+                false => Ok(value),
+            }
         });
         found.map_err(|fault| fault.into_error())
     }

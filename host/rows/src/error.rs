@@ -11,6 +11,12 @@ pub enum RowsError {
         /// What is expected there, such as `array of rows`.
         expected: &'static str,
     },
+    /// The rows take more than they may.
+    #[error("rows that take more than {max} bytes")]
+    TooLarge {
+        /// The most bytes that they may take.
+        max: usize,
+    },
     /// The selection does not fit the schema.
     #[error("{0}")]
     Selection(String),

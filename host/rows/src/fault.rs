@@ -55,6 +55,7 @@ impl Fault {
     pub(crate) fn into_error(self: Box<Self>) -> RowsError {
         match self.found {
             Found::NoRows(expected) => RowsError::NoRows { expected },
+            Found::TooManyBytes(max) => RowsError::TooLarge { max },
             _ => RowsError::Json(self.to_string()),
         }
     }

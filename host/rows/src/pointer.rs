@@ -6,8 +6,8 @@ use crate::scanner::{Kind, Scanner};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pointer(pub(crate) Vec<String>);
 
-/// The most steps of a pointer: a text nests no deeper.
-const MAX_STEPS: usize = 128;
+/// The most steps of a pointer.
+const MAX_STEPS: usize = 32;
 
 impl Pointer {
     pub(crate) fn parse(text: &str) -> Result<Self, RowsError> {
@@ -22,7 +22,7 @@ impl Pointer {
             return Err(wrong("it begins with no slash"));
         };
         if steps.matches('/').count() >= MAX_STEPS {
-            return Err(wrong("it has more than 128 steps"));
+            return Err(wrong("it has more than 32 steps"));
         }
         let step = |step: &str| {
             let escaped = step.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));

@@ -229,6 +229,52 @@ fn what_a_text_becomes_is_bounded_before_it_is_kept() {
 }
 
 #[test]
+fn an_array_is_a_row_only_where_columns_are_selected() {
+    let by_name = decoder("a int, b int", Selection::default());
+    for text in ["[[1,2]]", "[[\"a\",\"b\"],[1,2]]"] {
+        assert!(
+            refusal(&by_name, text).contains("an object with the columns of a row is expected"),
+            "{text}"
+        );
+    }
+    let by_place = Selection::default()
+        .with_value("a", "/2")
+        .and_then(|rows| rows.with_value("b", "/0"));
+    let rows = decoder("a int, b int", by_place.unwrap())
+        .decode(b"[[1,2,3,4],[5]]", LIMITS)
+        .unwrap();
+    let column = |index: usize| rows.column(index).as_primitive::<arrow_array::types::Int32Type>();
+    assert_eq!(column(0).iter().collect::<Vec<_>>(), [Some(3), None]);
+    assert_eq!(column(1).iter().collect::<Vec<_>>(), [Some(1), Some(5)]);
+}
+
+#[test]
+fn little_text_makes_no_more_work_than_it_may() {
+    // A constant that is long, or becomes much.
+    let long = Selection::default().with_constant("id", format!("{}1", " ".repeat(600_000)));
+    let rows = "{}".repeat(10);
+    assert!(
+        decoder("id bigint", long)
+            .decode(rows.as_bytes(), LIMITS)
+            .is_err()
+    );
+    let fields: Vec<_> = (0..1_000).map(|n| format!("c{n}: decimal(38, 0)")).collect();
+    let schema = parse_schema(&format!("a array<struct<{}>>", fields.join(", "))).unwrap();
+    let much = Selection::default().with_constant("a", format!("[{}{{}}]", "{},".repeat(10_000)));
+    assert!(Decoder::new(schema, much).is_err());
+    // One value that many columns are fed from.
+    let names: Vec<_> = (0..100).map(|n| format!("c{n} struct<x: int>")).collect();
+    let fed = (0..100).fold(Selection::default(), |rows, n| {
+        rows.with_value(format!("c{n}"), "").unwrap()
+    });
+    let row = format!("[{{\"y\": \"{}\"}}]", "z".repeat(100_000));
+    let error = decoder(&names.join(", "), fed)
+        .decode(row.as_bytes(), LIMITS)
+        .unwrap_err();
+    assert_eq!(error, RowsError::TooLarge { max: LIMITS.bytes });
+}
+
+#[test]
 fn a_selection_that_does_not_fit_is_refused_at_once() {
     let schema = parse_schema("id bigint not null, name string").unwrap();
     let refused = |selection: Selection| Decoder::new(schema.clone(), selection).unwrap_err().to_string();
@@ -284,6 +330,8 @@ fn single_values_are_looked_up_without_reading_the_rest() {
     assert_eq!(document.count("/x").unwrap(), None);
     assert!(document.count("/d").is_err());
     assert!(document.value("a").is_err());
+    assert!(document.value("").is_err(), "more than one value");
+    assert_eq!(Document::new(b" [1] ").unwrap().value(""), Ok(Some("[1]")));
     assert_eq!(Document::new(b" ").unwrap().value("/a"), Ok(None));
     assert_eq!(Document::new(b"").unwrap().count(""), Ok(Some(0)));
     assert!(Document::new(b"[1,").unwrap().value("/1").is_err());

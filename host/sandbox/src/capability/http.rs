@@ -36,6 +36,11 @@ const MAX_RESERVED: usize = 1 << 20;
 /// Enough of a body to recognise it in a message.
 const SHOWN: usize = 60;
 
+/// The longest method. Those that can be granted have six letters.
+const MAX_METHOD: usize = 32;
+/// What each header takes beside its bytes.
+const HEADER: usize = 128;
+
 /// What is kept of a request or a response beside its bytes.
 const OVERHEAD: usize = 1 << 10;
 
@@ -70,9 +75,8 @@ pub(crate) fn begin(
         first_byte: request.timeout,
         between_bytes: None,
     };
-    let length = request.body.as_ref().map_or(0, Vec::len) + request.url.len();
     let mut share = memory.share();
-    let kept = share.grow(length + OVERHEAD);
+    let kept = share.grow(length(&request));
     let (request, shown) = checked(session, request)?;
     kept.map_err(|_| GuestError::Internal(format!("{shown} is refused: no memory is left for it")))?;
     let (session, mut memory) = (session.clone(), memory.share());
@@ -211,13 +215,30 @@ impl HeldResponse {
     }
 }
 
+/// What a request takes while it is on its way.
+fn length(raw: &RawRequest) -> usize {
+    let body = raw.body.as_ref().map_or(0, Vec::len);
+    // As it came, and as it is sent and shown.
+    body + 3 * (raw.method.len() + head_length(raw)) + raw.headers.len() * HEADER + OVERHEAD
+}
+
+fn head_length(raw: &RawRequest) -> usize {
+    let headers = raw.headers.iter().map(|(name, value)| name.len() + value.len());
+    raw.url.len() + headers.sum::<usize>()
+}
+
 /// The request as it is sent, and as it is shown.
 fn checked(
     session: &HttpSession,
     raw: RawRequest,
 ) -> Result<(Request<sandbar_egress::RequestBody>, String), GuestError> {
-    let bytes = raw.headers.iter().map(|(name, value)| name.len() + value.len());
-    let head = raw.url.len() + bytes.sum::<usize>();
+    if raw.method.len() > MAX_METHOD {
+        let length = raw.method.len();
+        return Err(GuestError::Internal(format!(
+            "the method of a request has {length} bytes; {MAX_METHOD} are allowed"
+        )));
+    }
+    let head = head_length(&raw);
     if head > MAX_HEAD {
         return Err(GuestError::Internal(format!(
             "a request has a URL and headers of {head} bytes; {MAX_HEAD} are allowed"

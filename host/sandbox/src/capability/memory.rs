@@ -44,6 +44,11 @@ impl MemoryAccount {
         self.0.peak.load(Ordering::Relaxed)
     }
 
+    /// Records that the instance went beyond another limit.
+    pub(crate) fn record(&self, violation: Violation) {
+        self.0.violations.record(violation);
+    }
+
     /// A share of no bytes yet.
     pub(crate) fn share(&self) -> MemoryShare {
         MemoryShare {

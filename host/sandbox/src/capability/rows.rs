@@ -5,6 +5,7 @@ use std::time::Duration;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use sandbar_egress::thread_time;
+use sandbar_policy::{LimitKey, Violation};
 use sandbar_rows::{Decoder, RowLimits, RowsError, Selection};
 
 use super::memory::{MemoryAccount, MemoryShare};
@@ -36,6 +37,8 @@ pub struct HeldRows {
 /// Why rows are not read.
 pub(crate) enum Unread {
     Rows(RowsError),
+    /// They take more than one call may hand over, which is recorded.
+    TooLarge,
     Memory,
     /// They are asked for before there is a schema.
     NoSchema,
@@ -81,7 +84,16 @@ impl RowsCapability {
                 (selection, decoder)
             }
         };
-        let read = decoder.decode(text, self.limits).map_err(Unread::Rows);
+        let read = decoder.decode(text, self.limits).map_err(|error| match error {
+            RowsError::TooLarge { max } => {
+                self.memory.record(Violation::Limit {
+                    limit: format!("its rows take more than {max} bytes"),
+                    key: LimitKey::Batch,
+                });
+                Unread::TooLarge
+            }
+            other => Unread::Rows(other),
+        });
         self.decoder = Some((selection, decoder));
         let rows = read?;
         let mut memory = self.memory.share();

@@ -109,6 +109,16 @@ impl Guard {
         self.error(call, Violation::Limit { limit, key })
     }
 
+    /// What was recorded between two calls.
+    pub(crate) fn recorded(&self, call: &'static str) -> SandboxError {
+        let reason = "it handed over what can't be taken";
+        let violation = self.violations.take();
+        self.error(
+            call,
+            violation.unwrap_or_else(|| Violation::Contract(reason.into())),
+        )
+    }
+
     /// Processor time since the last call of this function.
     pub(crate) fn take_cpu(&self) -> Duration {
         self.meter.take()

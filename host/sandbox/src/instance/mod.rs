@@ -241,10 +241,7 @@ impl Instance {
             Unread::Rows(error) => {
                 SourceError::Malformed(self.guard.sanitize(&format!("rows of the component: {error}")))
             }
-            Unread::Memory => {
-                let limit = "no memory is left for its rows".to_owned();
-                sandbox_error(self.guard.limit_exceeded("next", limit, LimitKey::Memory))
-            }
+            Unread::TooLarge | Unread::Memory => sandbox_error(self.guard.recorded("next")),
             Unread::NoSchema => self.broken("next", "it gave rows before its schema"),
         })
     }

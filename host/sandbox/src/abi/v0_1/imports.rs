@@ -6,9 +6,13 @@ use sandbar_rows::{Layout, RowsError, Selection};
 use wasmtime::component::Resource;
 
 use super::bindings::sandbar::connector::{http, log, progress_note, rows, values};
+use crate::arrow::MAX_COLUMNS;
 use crate::capability::http::{HeldResponse, MAX_AT_ONCE, PendingResponse, RawRequest, begin};
 use crate::capability::{HeldRows, HostState, Unread};
 use crate::guest_error::GuestError;
+
+/// The most bytes of a selection: each is kept in many times its room.
+const MAX_SELECTION: usize = 256 << 10;
 
 type Answer<T> = wasmtime::Result<Result<T, values::Error>>;
 
@@ -205,6 +209,22 @@ impl HostState {
 
 fn selected(raw: rows::Selection) -> Result<Selection, GuestError> {
     let refuse = |e: RowsError| GuestError::Internal(e.to_string());
+    let text = |source: &rows::ColumnSource| match source {
+        rows::ColumnSource::Value(text)
+        | rows::ColumnSource::JsonText(text)
+        | rows::ColumnSource::Constant(text) => text.len(),
+    };
+    let texts = raw
+        .columns
+        .iter()
+        .map(|column| column.name.len() + text(&column.source));
+    let bytes = raw.path.len() + texts.sum::<usize>();
+    if raw.columns.len() > MAX_COLUMNS || bytes > MAX_SELECTION {
+        return Err(GuestError::Internal(format!(
+            "a selection has {} columns in {bytes} bytes; {MAX_COLUMNS} in {MAX_SELECTION} are allowed",
+            raw.columns.len()
+        )));
+    }
     let layout = match raw.layout {
         rows::Layout::Array => Layout::Array,
         rows::Layout::Lines => Layout::Lines,
@@ -227,6 +247,7 @@ fn unread(error: Unread, of_rows: impl FnOnce(RowsError) -> GuestError) -> Guest
     match error {
         Unread::Rows(error @ (RowsError::Json(_) | RowsError::NoRows { .. })) => of_rows(error),
         Unread::Rows(error) => GuestError::Internal(error.to_string()),
+        Unread::TooLarge => GuestError::Internal("the rows take more than they may".into()),
         Unread::Memory => GuestError::Internal("no memory is left for the rows".into()),
         Unread::NoSchema => GuestError::Internal("rows are read before the schema is known".into()),
     }

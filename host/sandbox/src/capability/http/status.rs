@@ -29,7 +29,8 @@ pub(super) fn error(response: &HeldResponse) -> Option<GuestError> {
 fn retry_after_ms(response: &HeldResponse) -> Option<u64> {
     let value = response.header("retry-after")?;
     if let Ok(seconds) = value.parse::<u64>() {
-        return Some(seconds.saturating_mul(1_000));
+        // More than a century is as good.
+        return Some(seconds.min(u32::MAX.into()) * 1_000);
     }
     let now = date(response.header("date")?)?;
     let pause = date(value)?.duration_since(now).unwrap_or_default();
