@@ -14,6 +14,7 @@ const HOUR: u64 = 3_600_000_000_000;
 /// Misbehaves, if the mode is one of those that can anywhere.
 pub(crate) fn harm(mode: Mode, options: Option<&Options>) -> Result<(), Error> {
     let size = options.map_or(0, |options| options.size) as usize;
+    let asked = || request::direct(&options.map(|options| options.request.clone()).unwrap_or_default());
     match mode {
         Mode::Spin => {
             let mut round = 0_u64;
@@ -104,8 +105,7 @@ pub(crate) fn harm(mode: Mode, options: Option<&Options>) -> Result<(), Error> {
             }
         }
         Mode::SendFlood | Mode::SendTooMany => {
-            let request =
-                request::direct(&options.map(|options| options.request.clone()).unwrap_or_default());
+            let request = asked();
             let at_once = if mode == Mode::SendFlood { 64 } else { 65 };
             loop {
                 let responses = http::send_all(&vec![request.clone(); at_once]);
@@ -115,16 +115,14 @@ pub(crate) fn harm(mode: Mode, options: Option<&Options>) -> Result<(), Error> {
             }
         }
         Mode::KeepResponses => {
-            let request =
-                request::direct(&options.map(|options| options.request.clone()).unwrap_or_default());
+            let request = asked();
             let mut kept = vec![];
             loop {
                 kept.push(http::send(&request)?);
             }
         }
         Mode::BeginFlood => {
-            let request =
-                request::direct(&options.map(|options| options.request.clone()).unwrap_or_default());
+            let request = asked();
             let mut kept = vec![];
             loop {
                 kept.push(http::begin(&request)?);

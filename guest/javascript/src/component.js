@@ -118,13 +118,6 @@ class Response {
   }
 }
 
-/** Frees what the host holds for it at once: the engine collects garbage when it likes. */
-function taken(resource, take) {
-  const value = take(resource);
-  resource[Symbol.dispose]?.();
-  return value;
-}
-
 function request({ url, method = "GET", headers = {}, body = null, timeout = null }) {
   const timeoutMs = timeout === null ? null : Math.round(timeout * 1000);
   return { method, url, headers: Object.entries(headers), body, timeoutMs };
@@ -142,7 +135,14 @@ const client = {
   },
   begin(asked) {
     const pending = asking(() => http.begin(request(asked)));
-    return { wait: () => new Response(asking(() => taken(pending, (pending) => pending.wait()))) };
+    return {
+      wait() {
+        const response = asking(() => pending.wait());
+        // What the host holds for it is freed at once: the engine collects garbage when it likes.
+        pending[Symbol.dispose]?.();
+        return new Response(response);
+      },
+    };
   },
 };
 

@@ -235,9 +235,6 @@ mod native {
     const MAX_ROWS: usize = 1 << 22;
     const MAX_BYTES: usize = 64 << 20;
 
-    /// Enough of a text to recognise it in a message.
-    const SHOWN: usize = 60;
-
     /// Rows that the host holds.
     #[derive(Debug)]
     pub struct HeldRows(RecordBatch);
@@ -318,17 +315,11 @@ mod native {
             })
     }
 
-    /// The error of a text, after "gave". Where it is something else altogether, its beginning tells more than what is wrong
-    /// with it.
+    /// The error of a text, in words that follow "gave".
     pub(crate) fn of_text(error: RowsError, text: &[u8]) -> Error {
-        let begin = String::from_utf8_lossy(text.get(..SHOWN).unwrap_or(text));
-        match error {
-            RowsError::NoRows { expected } => Error::malformed(format_args!("no {expected} but {begin:?}")),
-            RowsError::Json(_) if begin.trim_start().starts_with('<') => {
-                Error::malformed(format_args!("no JSON but {begin:?}"))
-            }
-            RowsError::Json(what) => Error::Malformed(what),
-            other => internal(other),
+        match error.of_text(text) {
+            Some(given) => Error::Malformed(given),
+            None => internal(error),
         }
     }
 

@@ -95,6 +95,8 @@ pub(crate) enum Column {
 pub(crate) struct ListColumn<O> {
     element: FieldRef,
     values: Column,
+    /// What an element takes at least.
+    width: usize,
     offsets: Vec<O>,
     nulls: NullBufferBuilder,
 }
@@ -110,6 +112,8 @@ pub(crate) struct MapColumn {
     keys: StringBuilder,
     value: FieldRef,
     values: Column,
+    /// What an entry takes at least, beside its key.
+    width: usize,
     offsets: Vec<i32>,
     nulls: NullBufferBuilder,
 }
@@ -122,24 +126,21 @@ pub(crate) struct Members {
     objects: u64,
 }
 
-struct Member {
-    name: String,
-    column: Column,
+/// A column with its name, and whether an object has had a value for it.
+pub(crate) struct Member {
+    pub(crate) name: String,
+    pub(crate) column: Column,
     is_nullable: bool,
     /// The last object that had it, counted from 1.
-    seen: u64,
+    pub(crate) seen: u64,
 }
 
 impl Column {
-    /// An empty column.
+    /// An empty column of a field that stands at a depth of a schema.
     ///
     /// # Errors
     /// [`RowsError::Type`] for a type that no JSON value stands for.
-    pub(crate) fn new(field: &Field) -> Result<Self, RowsError> {
-        Self::nested(field, 0)
-    }
-
-    pub(crate) fn nested(field: &Field, depth: usize) -> Result<Self, RowsError> {
+    fn new(field: &Field, depth: usize) -> Result<Self, RowsError> {
         let refuse = |reason| {
             Err(RowsError::Type {
                 column: field.name().chars().take(200).collect(),
@@ -185,14 +186,18 @@ impl Column {
             })),
             DataType::Map(entries, false) => match entries.data_type() {
                 DataType::Struct(pair) => match pair.as_ref() {
-                    [key, value] if *key.data_type() == DataType::Utf8 => Self::Map(Box::new(MapColumn {
-                        entries: entries.clone(),
-                        keys: StringBuilder::new(),
-                        value: value.clone(),
-                        values: Self::nested(value, depth + 1)?,
-                        offsets: vec![0],
-                        nulls: NullBufferBuilder::new(0),
-                    })),
+                    [key, value] if *key.data_type() == DataType::Utf8 => {
+                        let values = Self::new(value, depth + 1)?;
+                        Self::Map(Box::new(MapColumn {
+                            entries: entries.clone(),
+                            keys: StringBuilder::new(),
+                            value: value.clone(),
+                            width: size_of::<i32>() + values.width(),
+                            values,
+                            offsets: vec![0],
+                            nulls: NullBufferBuilder::new(0),
+                        }))
+                    }
                     _ => return refuse("the keys of a map are text"),
                 },
                 _ => return refuse("a map has entries of a key and a value"),
@@ -425,31 +430,58 @@ impl Column {
     }
 }
 
+impl Member {
+    /// An empty column of a field that stands at a depth of a schema.
+    pub(crate) fn new(field: &Field, depth: usize) -> Result<Self, RowsError> {
+        Ok(Self {
+            name: field.name().clone(),
+            column: Column::new(field, depth)?,
+            is_nullable: field.is_nullable(),
+            seen: 0,
+        })
+    }
+
+    /// Takes the value that is here.
+    #[inline]
+    pub(crate) fn read(&mut self, scanner: &mut Scanner<'_>, state: &mut State) -> Result<()> {
+        let read = self.column.read(self.is_nullable, scanner, state);
+        read.map_err(|fault| fault.within(&self.name))
+    }
+
+    /// Takes any value that is here, as its JSON text.
+    pub(crate) fn read_json(&mut self, scanner: &mut Scanner<'_>, state: &mut State) -> Result<()> {
+        let read = self.column.read_json(scanner, state);
+        read.map_err(|fault| fault.within(&self.name))
+    }
+
+    /// Appends what stands for a value that an object does not have. The object began at `start`.
+    pub(crate) fn leave_out(&mut self, start: usize, scanner: &Scanner<'_>) -> Result<()> {
+        if !self.is_nullable {
+            return Err(scanner.fault_at(start, Found::Missing).within(&self.name));
+        }
+        self.column.append_null();
+        Ok(())
+    }
+}
+
 impl Members {
     /// Columns for these fields, which stand at a depth of a schema.
-    pub(crate) fn new(fields: &Fields, depth: usize) -> Result<Self, RowsError> {
-        let member = |field: &FieldRef| {
-            Ok(Member {
-                name: field.name().clone(),
-                column: Column::nested(field, depth)?,
-                is_nullable: field.is_nullable(),
-                seen: 0,
-            })
-        };
+    fn new(fields: &Fields, depth: usize) -> Result<Self, RowsError> {
+        let members = fields.iter().map(|field| Member::new(field, depth));
         Ok(Self {
-            members: fields.iter().map(member).collect::<Result<_, RowsError>>()?,
+            members: members.collect::<Result<_, _>>()?,
             names: Names::new(fields.iter().map(|field| field.name().as_str())),
             objects: 0,
         })
     }
 
     /// The bytes that an object takes at least.
-    pub(crate) fn width(&self) -> usize {
+    fn width(&self) -> usize {
         self.members.iter().map(|member| member.column.width()).sum()
     }
 
     /// Takes an object. Members that no column is named after are left out.
-    pub(crate) fn read(&mut self, scanner: &mut Scanner<'_>, state: &mut State) -> Result<()> {
+    fn read(&mut self, scanner: &mut Scanner<'_>, state: &mut State) -> Result<()> {
         let start = scanner.at();
         scanner.open(b'{', Found::Not("an object"))?;
         self.objects += 1;
@@ -470,34 +502,30 @@ impl Members {
                 return Err(scanner.fault(Found::Twice).within(&member.name));
             }
             member.seen = self.objects;
-            let read = member.column.read(member.is_nullable, scanner, state);
-            read.map_err(|fault| fault.within(&member.name))?;
+            member.read(scanner, state)?;
             missing -= 1;
             next = index + 1;
         }
         if missing > 0 {
-            for member in self
+            let absent = self
                 .members
                 .iter_mut()
-                .filter(|member| member.seen < self.objects)
-            {
-                if !member.is_nullable {
-                    return Err(scanner.fault_at(start, Found::Missing).within(&member.name));
-                }
-                member.column.append_null();
+                .filter(|member| member.seen < self.objects);
+            for member in absent {
+                member.leave_out(start, scanner)?;
             }
         }
         Ok(())
     }
 
     /// Appends what stands for no object.
-    pub(crate) fn append_nulls(&mut self) {
+    fn append_nulls(&mut self) {
         for member in &mut self.members {
             member.column.append_null();
         }
     }
 
-    pub(crate) fn finish(self) -> Result<Vec<ArrayRef>, ArrowError> {
+    fn finish(self) -> Result<Vec<ArrayRef>, ArrowError> {
         self.members
             .into_iter()
             .map(|member| member.column.finish())
@@ -507,9 +535,11 @@ impl Members {
 
 impl<O: OffsetSizeTrait> ListColumn<O> {
     fn new(element: &FieldRef, depth: usize) -> Result<Self, RowsError> {
+        let values = Column::new(element, depth + 1)?;
         Ok(Self {
             element: element.clone(),
-            values: Column::nested(element, depth + 1)?,
+            width: values.width(),
+            values,
             offsets: vec![O::zero()],
             nulls: NullBufferBuilder::new(0),
         })
@@ -517,11 +547,11 @@ impl<O: OffsetSizeTrait> ListColumn<O> {
 
     fn read(&mut self, scanner: &mut Scanner<'_>, state: &mut State) -> Result<()> {
         scanner.open(b'[', Found::Not("an array"))?;
-        let (width, is_nullable) = (self.values.width(), self.element.is_nullable());
+        let is_nullable = self.element.is_nullable();
         let mut length = self.offsets.last().copied().unwrap_or_default();
         let mut is_first = true;
         while scanner.element(is_first)? {
-            state.budget.take(width, scanner)?;
+            state.budget.take(self.width, scanner)?;
             self.values.read(is_nullable, scanner, state)?;
             length += O::one();
             is_first = false;
@@ -552,12 +582,12 @@ impl<O: OffsetSizeTrait> ListColumn<O> {
 impl MapColumn {
     fn read(&mut self, scanner: &mut Scanner<'_>, state: &mut State) -> Result<()> {
         scanner.open(b'{', Found::Not("an object"))?;
-        let (width, is_nullable) = (4 + self.values.width(), self.value.is_nullable());
+        let is_nullable = self.value.is_nullable();
         let (start, first_key) = (scanner.at(), self.keys.len());
         let mut is_first = true;
         while let Some(name) = scanner.member(is_first, &mut state.scratch)? {
             let name = name.as_str();
-            state.budget.take(width + name.len(), scanner)?;
+            state.budget.take(self.width + name.len(), scanner)?;
             self.keys.append_value(name);
             self.values.read(is_nullable, scanner, state)?;
             is_first = false;

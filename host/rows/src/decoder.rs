@@ -4,7 +4,7 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 
 use crate::RowsError;
-use crate::column::{Column, State};
+use crate::column::{Column, Member, State};
 use crate::fault::{Found, Result};
 use crate::names::Names;
 use crate::pointer::{self, Pointer, descend, leave};
@@ -57,6 +57,11 @@ impl Decoder {
         Ok(decoder)
     }
 
+    /// The rows that it reads.
+    pub fn selection(&self) -> &Selection {
+        &self.selection
+    }
+
     /// The schema of the batches.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
@@ -101,7 +106,7 @@ pub(crate) fn utf8(text: &[u8]) -> Result<&str, RowsError> {
 /// The rows of one text, as they grow.
 struct Rows {
     root: Node,
-    columns: Vec<RowColumn>,
+    columns: Vec<Member>,
     constants: Vec<(usize, String)>,
     /// Rows may be arrays, whose columns are selected.
     takes_arrays: bool,
@@ -111,50 +116,36 @@ struct Rows {
     count: u64,
 }
 
-struct RowColumn {
-    name: String,
-    column: Column,
-    is_nullable: bool,
-    /// The last row that had a value for it, counted from 1.
-    seen: u64,
-}
-
 /// A place in a row, with what is taken there and below.
 #[derive(Default)]
 struct Node {
     name: String,
-    /// Columns of the value here.
-    values: Vec<usize>,
-    /// Columns of its JSON text.
-    texts: Vec<usize>,
+    feeds: Vec<Feed>,
     children: Vec<Node>,
-    names: Option<Names>,
+    names: Names,
     /// The children that elements of an array are: by the element's index, with their own.
     elements: Vec<(usize, usize)>,
     /// The last row that had it.
     seen: u64,
 }
 
+/// A column that is fed from a place.
+struct Feed {
+    column: usize,
+    /// It takes the JSON text of the value, whatever kind that is.
+    as_json: bool,
+}
+
 impl Rows {
     fn new(decoder: &Decoder) -> Result<Self, RowsError> {
         let Decoder { schema, selection } = decoder;
-        let mut columns = schema
-            .fields()
-            .iter()
-            .map(|field| {
-                Ok(RowColumn {
-                    name: field.name().clone(),
-                    column: Column::new(field)?,
-                    is_nullable: field.is_nullable(),
-                    seen: 0,
-                })
-            })
-            .collect::<Result<Vec<_>, RowsError>>()?;
+        let columns = schema.fields().iter().map(|field| Member::new(field, 0));
+        let mut columns = columns.collect::<Result<Vec<_>, RowsError>>()?;
         let mut root = Node::default();
         let mut constants = vec![];
         if selection.columns.is_empty() {
             for (index, column) in columns.iter().enumerate() {
-                root.at(&Pointer::member(&column.name)).values.push(index);
+                root.at(&Pointer::member(&column.name)).feed(index, false);
             }
         }
         let mut selected = vec![false; columns.len()];
@@ -166,12 +157,12 @@ impl Rows {
                 return Err(wrong("is selected twice"));
             }
             match source {
-                ColumnSource::Value(pointer) => root.at(pointer).values.push(index),
+                ColumnSource::Value(pointer) => root.at(pointer).feed(index, false),
                 ColumnSource::Json(pointer) => {
                     if !matches!(columns[index].column, Column::Utf8(_) | Column::LargeUtf8(_)) {
                         return Err(wrong("is not of text, and can't take JSON text"));
                     }
-                    root.at(pointer).texts.push(index);
+                    root.at(pointer).feed(index, true);
                 }
                 ColumnSource::Constant(json) => {
                     // No row is without it.
@@ -206,10 +197,16 @@ impl Rows {
             passed: 0,
         };
         if !scanner.is_end() {
-            let Some(entered) = descend(&mut scanner, &selection.path)? else {
-                return Err(scanner.fault(Found::Missing));
-            };
             let layout = selection.layout;
+            let no_rows = Found::NoRows(match layout {
+                Layout::Any => "array of rows, nor one row after another",
+                Layout::Array => "array of rows",
+                Layout::Lines => "rows one after another",
+                Layout::Object => "object that is a row",
+            });
+            let Some(entered) = descend(&mut scanner, &selection.path)? else {
+                return Err(scanner.fault(no_rows));
+            };
             match scanner.kind()? {
                 Kind::Array if matches!(layout, Layout::Any | Layout::Array) => {
                     scanner.open(b'[', Found::NoValue)?;
@@ -227,14 +224,7 @@ impl Rows {
                         self.take_row(&mut scanner, state, &mut taking)?;
                     }
                 }
-                _ => {
-                    return Err(scanner.fault(Found::NoRows(match layout {
-                        Layout::Any => "array of rows, nor one row after another",
-                        Layout::Array => "array of rows",
-                        Layout::Lines => "rows one after another",
-                        Layout::Object => "object that is a row",
-                    })));
-                }
+                _ => return Err(scanner.fault(no_rows)),
             }
             leave(&mut scanner, &selection.path, &entered)?;
             if !scanner.is_end() {
@@ -269,10 +259,7 @@ impl Rows {
         let start = scanner.at();
         self.root.read(self.count, scanner, &mut self.columns, state)?;
         for column in self.columns.iter_mut().filter(|column| column.seen < self.count) {
-            if !column.is_nullable {
-                return Err(scanner.fault_at(start, Found::Missing).within(&column.name));
-            }
-            column.column.append_null();
+            column.leave_out(start, scanner)?;
         }
         Ok(())
     }
@@ -286,8 +273,7 @@ impl Rows {
                 let mut scanner = Scanner::new(json);
                 // It is read for each row, which its text alone may make long.
                 state.budget.take(json.len(), &scanner)?;
-                let read = column.column.read(column.is_nullable, &mut scanner, state);
-                read.map_err(|fault| fault.within(&column.name))?;
+                column.read(&mut scanner, state)?;
                 if !scanner.is_end() {
                     return Err(scanner.fault(Found::MoreText).within(&column.name));
                 }
@@ -334,8 +320,12 @@ impl Node {
         })
     }
 
+    fn feed(&mut self, column: usize, as_json: bool) {
+        self.feeds.push(Feed { column, as_json });
+    }
+
     fn index_names(&mut self) {
-        self.names = Some(Names::new(self.children.iter().map(|child| child.name.as_str())));
+        self.names = Names::new(self.children.iter().map(|child| child.name.as_str()));
         let children = self.children.iter().enumerate();
         self.elements = children
             .filter_map(|(own, child)| Some((pointer::index(&child.name)?, own)))
@@ -349,28 +339,21 @@ impl Node {
         &mut self,
         row: u64,
         scanner: &mut Scanner<'_>,
-        columns: &mut [RowColumn],
+        columns: &mut [Member],
         state: &mut State,
     ) -> Result<()> {
         let start = scanner.at();
         let mut times = 0;
-        for index in &self.values {
-            let Some(column) = columns.get_mut(*index) else {
+        for feed in &self.feeds {
+            let Some(column) = columns.get_mut(feed.column) else {
                 continue;
             };
             again(&mut times, start, scanner, state)?;
             column.seen = row;
-            let read = column.column.read(column.is_nullable, scanner, state);
-            read.map_err(|fault| fault.within(&column.name))?;
-        }
-        for index in &self.texts {
-            let Some(column) = columns.get_mut(*index) else {
-                continue;
-            };
-            again(&mut times, start, scanner, state)?;
-            column.seen = row;
-            let read = column.column.read_json(scanner, state);
-            read.map_err(|fault| fault.within(&column.name))?;
+            match feed.as_json {
+                true => column.read_json(scanner, state)?,
+                false => column.read(scanner, state)?,
+            }
         }
         if !self.children.is_empty() {
             again(&mut times, start, scanner, state)?;
@@ -390,16 +373,16 @@ impl Node {
         &mut self,
         row: u64,
         scanner: &mut Scanner<'_>,
-        columns: &mut [RowColumn],
+        columns: &mut [Member],
         state: &mut State,
     ) -> Result<()> {
         scanner.open(b'{', Found::NoValue)?;
         let (mut next, mut is_first) = (0, true);
         while let Some(name) = scanner.member(is_first, &mut state.scratch)? {
             is_first = false;
-            let names = self.names.as_ref();
-            let found =
-                names.and_then(|names| names.find(name.as_str(), next, &self.children, |child| &child.name));
+            let found = self
+                .names
+                .find(name.as_str(), next, &self.children, |child| &child.name);
             let Some(child) = found.and_then(|index| self.children.get_mut(index)) else {
                 scanner.skip()?;
                 continue;
@@ -418,7 +401,7 @@ impl Node {
         &mut self,
         row: u64,
         scanner: &mut Scanner<'_>,
-        columns: &mut [RowColumn],
+        columns: &mut [Member],
         state: &mut State,
     ) -> Result<()> {
         scanner.open(b'[', Found::NoValue)?;

@@ -1,4 +1,4 @@
-/// Why rows or a schema can't be read. The texts quote nothing of the values, which may be secret or huge.
+/// Why rows or a schema can't be read. Their own texts quote nothing of the values, which may be secret or huge.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RowsError {
@@ -46,4 +46,21 @@ pub enum RowsError {
         /// What is wrong.
         reason: String,
     },
+}
+
+/// Enough of a text to recognise it in a message.
+const SHOWN: usize = 60;
+
+impl RowsError {
+    /// What a remote gave, in words that follow "gave", where the error is one of its text. Where that is something else
+    /// altogether, as an error page is, its beginning tells more than what is wrong with it.
+    pub fn of_text(&self, text: &[u8]) -> Option<String> {
+        let begin = String::from_utf8_lossy(text.get(..SHOWN).unwrap_or(text));
+        match self {
+            Self::NoRows { expected } => Some(format!("no {expected} but {begin:?}")),
+            Self::Json(_) if begin.trim_start().starts_with('<') => Some(format!("no JSON but {begin:?}")),
+            Self::Json(reason) => Some(reason.clone()),
+            _ => None,
+        }
+    }
 }

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
 /// Finds members by their names. Objects of one kind most often have them in one order.
+#[derive(Default)]
 pub(crate) struct Names(Option<HashMap<String, usize>>);
 
 /// Names up to which it is faster to compare with each of them.
@@ -17,7 +18,7 @@ impl Names {
         }))
     }
 
-    /// The index of a name. `at` gives the names by their index; the one at `hint` is looked at first.
+    /// The index of a name among all, whose names `of` gives. The one at `hint` is looked at first.
     #[inline]
     pub(crate) fn find<T>(
         &self,

@@ -310,10 +310,10 @@ fn arrow(data_type: &DataType, values: &[Value]) -> ArrayRef {
             Arc::new(values.with_precision_and_scale(*precision, *scale).unwrap())
         }
         DataType::Timestamp(unit, zone) => match unit {
-            TimeUnit::Second => times::<TimestampSecondArray>(values, zone, integers!(TimestampSecondArray)),
-            TimeUnit::Millisecond => times(values, zone, integers!(TimestampMillisecondArray)),
-            TimeUnit::Microsecond => times(values, zone, integers!(TimestampMicrosecondArray)),
-            TimeUnit::Nanosecond => times(values, zone, integers!(TimestampNanosecondArray)),
+            TimeUnit::Second => times::<types::TimestampSecondType>(values, zone),
+            TimeUnit::Millisecond => times::<types::TimestampMillisecondType>(values, zone),
+            TimeUnit::Microsecond => times::<types::TimestampMicrosecondType>(values, zone),
+            TimeUnit::Nanosecond => times::<types::TimestampNanosecondType>(values, zone),
         },
         DataType::Utf8 => Arc::new(StringArray::from_iter(values.iter().map(text))),
         DataType::LargeUtf8 => Arc::new(LargeStringArray::from_iter(values.iter().map(text))),
@@ -375,21 +375,12 @@ fn arrow(data_type: &DataType, values: &[Value]) -> ArrayRef {
     }
 }
 
-fn times<A>(_: &[Value], zone: &Option<Arc<str>>, array: Arc<A>) -> ArrayRef
-where
-    A: Array + Clone + WithZone,
-{
-    array.as_ref().clone().zoned(zone.clone())
-}
-
-trait WithZone {
-    fn zoned(self, zone: Option<Arc<str>>) -> ArrayRef;
-}
-
-impl<T: types::ArrowTimestampType> WithZone for PrimitiveArray<T> {
-    fn zoned(self, zone: Option<Arc<str>>) -> ArrayRef {
-        Arc::new(self.with_timezone_opt(zone))
-    }
+fn times<T: types::ArrowTimestampType>(values: &[Value], zone: &Option<Arc<str>>) -> ArrayRef {
+    let times = values
+        .iter()
+        .map(|value| number(value).map(|n| n.try_into().unwrap()));
+    let times: PrimitiveArray<T> = times.collect();
+    Arc::new(times.with_timezone_opt(zone.clone()))
 }
 
 proptest! {

@@ -124,6 +124,8 @@ fn rows_stand_as_the_layout_says_and_in_no_other_way() {
         );
     }
     assert!(Selection::at("/x", Layout::Lines).is_err());
+    let below = decoder(schema, at("/items", Layout::Array));
+    assert_eq!(refusal(&below, "{\"error\": \"no\"}"), "no array of rows");
 }
 
 #[test]

@@ -9,9 +9,9 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Full};
-use sandbar_egress::{HttpError, HttpSession, Timeouts};
+use sandbar_egress::{HttpError, HttpSession, RequestBody, ResponseBody, Timeouts};
 use sandbar_rows::{Document, RowsError};
 use tokio::task::JoinHandle;
 use url::Url;
@@ -32,9 +32,6 @@ const MAX_HEAD: usize = 64 << 10;
 
 /// The most bytes that are reserved for a body before it comes.
 const MAX_RESERVED: usize = 1 << 20;
-
-/// Enough of a body to recognise it in a message.
-const SHOWN: usize = 60;
 
 /// The longest method. Those that can be granted have six letters.
 const MAX_METHOD: usize = 32;
@@ -79,41 +76,45 @@ pub(crate) fn begin(
     let kept = share.grow(length(&request));
     let (request, shown) = checked(session, request)?;
     kept.map_err(|_| GuestError::Internal(format!("{shown} is refused: no memory is left for it")))?;
-    let (session, mut memory) = (session.clone(), memory.share());
-    let exchange = async move {
+    let (session, memory) = (session.clone(), memory.share());
+    Ok(PendingResponse(Some(tokio::spawn(async move {
         let _of_request = share;
         let sent = session.send(request, timeouts).await;
         let response = sent.map_err(|e| failed(&shown, &e))?;
-        let (head, mut incoming) = response.into_parts();
-        let names = head
-            .headers
-            .iter()
-            .map(|(name, value)| name.as_str().len() + value.len());
-        let full = |_| GuestError::Malformed(format!("{shown} gave more than there is memory for"));
-        memory.grow(names.sum::<usize>() + OVERHEAD).map_err(full)?;
-        // What a header says is believed as far as a page usually is long.
-        let told = head
-            .headers
-            .get(CONTENT_LENGTH)
-            .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-        let mut body = Vec::with_capacity(told.unwrap_or_default().min(MAX_RESERVED));
-        while let Some(frame) = incoming.frame().await {
-            let frame = frame.map_err(|e| failed(&shown, &e))?;
-            if let Ok(data) = frame.into_data() {
-                memory.grow(data.len()).map_err(full)?;
-                body.extend_from_slice(&data);
-            }
+        receive(response, shown, memory).await
+    }))))
+}
+
+/// Takes a response in whole.
+async fn receive(
+    response: Response<ResponseBody>,
+    request: String,
+    mut memory: MemoryShare,
+) -> Result<HeldResponse, GuestError> {
+    let (head, mut incoming) = response.into_parts();
+    let headers = head.headers.iter();
+    let names = headers.map(|(name, value)| name.as_str().len() + value.len());
+    let full = |_| GuestError::Malformed(format!("{request} gave more than there is memory for"));
+    memory.grow(names.sum::<usize>() + OVERHEAD).map_err(full)?;
+    // What a header says is believed as far as a page usually is long.
+    let told = head.headers.get(CONTENT_LENGTH);
+    let told = told.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let mut body = Vec::with_capacity(told.unwrap_or_default().min(MAX_RESERVED));
+    while let Some(frame) = incoming.frame().await {
+        let frame = frame.map_err(|e| failed(&request, &e))?;
+        if let Ok(data) = frame.into_data() {
+            memory.grow(data.len()).map_err(full)?;
+            body.extend_from_slice(&data);
         }
-        body.shrink_to_fit();
-        Ok(HeldResponse {
-            request: shown,
-            status: head.status.as_u16(),
-            headers: head.headers,
-            body,
-            _memory: memory,
-        })
-    };
-    Ok(PendingResponse(Some(tokio::spawn(exchange))))
+    }
+    body.shrink_to_fit();
+    Ok(HeldResponse {
+        request,
+        status: head.status.as_u16(),
+        headers: head.headers,
+        body,
+        _memory: memory,
+    })
 }
 
 impl PendingResponse {
@@ -197,20 +198,12 @@ impl HeldResponse {
         }
     }
 
-    /// The error of a body that can't be read. Where it is something else altogether, as an error page is, its beginning tells
-    /// more than what is wrong with it.
+    /// The error of a body that can't be read.
     pub(crate) fn unreadable(&self, error: RowsError) -> GuestError {
-        let (request, body) = (&self.request, &self.body);
-        let begin = String::from_utf8_lossy(body.get(..SHOWN).unwrap_or(body));
-        match error {
-            RowsError::NoRows { expected } => {
-                GuestError::Malformed(format!("{request} gave no {expected} but {begin:?}"))
-            }
-            RowsError::Json(_) if begin.trim_start().starts_with('<') => {
-                GuestError::Malformed(format!("{request} gave no JSON but {begin:?}"))
-            }
-            RowsError::Json(reason) => GuestError::Malformed(format!("{request} gave {reason}")),
-            other => GuestError::Internal(format!("{request}: {other}")),
+        let request = &self.request;
+        match error.of_text(&self.body) {
+            Some(given) => GuestError::Malformed(format!("{request} gave {given}")),
+            None => GuestError::Internal(format!("{request}: {error}")),
         }
     }
 }
@@ -228,10 +221,7 @@ fn head_length(raw: &RawRequest) -> usize {
 }
 
 /// The request as it is sent, and as it is shown.
-fn checked(
-    session: &HttpSession,
-    raw: RawRequest,
-) -> Result<(Request<sandbar_egress::RequestBody>, String), GuestError> {
+fn checked(session: &HttpSession, raw: RawRequest) -> Result<(Request<RequestBody>, String), GuestError> {
     if raw.method.len() > MAX_METHOD {
         let length = raw.method.len();
         return Err(GuestError::Internal(format!(

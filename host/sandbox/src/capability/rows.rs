@@ -22,9 +22,9 @@ pub(crate) struct RowsCapability {
     schema: Option<SchemaRef>,
     limits: RowLimits,
     memory: MemoryAccount,
-    /// The last selection, which is most often the next one too.
-    decoder: Option<(Selection, Decoder)>,
-    /// Time that reading took, since it was last asked for.
+    /// Of the last selection, which is most often the next one too.
+    decoder: Option<Decoder>,
+    /// Time that reading took within calls of the component, since it was last asked for.
     decode: Duration,
 }
 
@@ -62,10 +62,10 @@ impl RowsCapability {
         self.decoder = None;
     }
 
-    /// Reads rows from a JSON text.
-    pub(crate) fn read(&mut self, text: &[u8], selection: Selection) -> Result<HeldRows, Unread> {
+    /// Reads rows from a JSON text for a component, which has called the host for it.
+    pub(crate) fn read_in_call(&mut self, text: &[u8], selection: Selection) -> Result<HeldRows, Unread> {
         let began = thread_time();
-        let read = self.read_selected(text, selection);
+        let read = self.read(text, selection);
         self.decode += thread_time().saturating_sub(began);
         read
     }
@@ -74,15 +74,16 @@ impl RowsCapability {
         std::mem::take(&mut self.decode)
     }
 
-    fn read_selected(&mut self, text: &[u8], selection: Selection) -> Result<HeldRows, Unread> {
+    /// Reads rows from a JSON text.
+    pub(crate) fn read(&mut self, text: &[u8], selection: Selection) -> Result<HeldRows, Unread> {
         let schema = self.schema.as_ref().ok_or(Unread::NoSchema)?;
-        let known = self.decoder.take().filter(|(known, _)| *known == selection);
-        let (selection, decoder) = match known {
+        let known = self
+            .decoder
+            .take()
+            .filter(|known| *known.selection() == selection);
+        let decoder = match known {
             Some(known) => known,
-            None => {
-                let decoder = Decoder::new(schema.clone(), selection.clone()).map_err(Unread::Rows)?;
-                (selection, decoder)
-            }
+            None => Decoder::new(schema.clone(), selection).map_err(Unread::Rows)?,
         };
         let read = decoder.decode(text, self.limits).map_err(|error| match error {
             RowsError::TooLarge { max } => {
@@ -94,7 +95,7 @@ impl RowsCapability {
             }
             other => Unread::Rows(other),
         });
-        self.decoder = Some((selection, decoder));
+        self.decoder = Some(decoder);
         let rows = read?;
         let mut memory = self.memory.share();
         memory

@@ -7,8 +7,7 @@ use sandbar_policy::{LimitKey, Limits, Violation, Violations};
 use wasmtime::{Store, Trap, UpdateDeadline};
 
 use crate::SandboxError;
-use crate::capability::PipelineContext;
-use crate::capability::{HostState, redacted};
+use crate::capability::{HostState, PipelineContext, redacted};
 use crate::error::Label;
 
 /// The longest text of a component that is shown, in bytes.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use sandbar_egress::thread_time;
 use sandbar_pipeline::{Offset, Partition, ReadLimit, SourceError, SourceUsage};
 use sandbar_policy::{LimitKey, Violations};
 use sandbar_rows::Selection;
@@ -14,8 +15,7 @@ use wasmtime::{Engine, Store};
 use crate::SandboxError;
 use crate::abi::{Exports, Handle, Linked, RawBatch, RawLimit, RawRows, RawSchema, RawStream};
 use crate::arrow::{decode_rows, decode_schema, parse_schema};
-use crate::capability::PipelineContext;
-use crate::capability::{HeldRows, HostState, Unread};
+use crate::capability::{HostState, PipelineContext, Unread};
 use crate::component::{Description, StreamInfo};
 use crate::error::Label;
 use crate::guest_error::GuestError;
@@ -27,6 +27,8 @@ pub(crate) struct Instance {
     store: Store<HostState>,
     exports: Exports,
     pub(crate) guard: Guard,
+    /// Time that rows took which were handed over, since it was last asked for.
+    decode: Duration,
 }
 
 /// A value, or the component's own error, or an error of the sandbox.
@@ -39,13 +41,20 @@ const MAX_STREAMS: usize = 10_000;
 const MAX_PARTITIONS: usize = 100_000;
 const MAX_PARTITION_BYTES: usize = 16 << 20;
 
-/// Awaits a call of the exports under the guard.
+/// Awaits a call of the exports under the guard: a value, or an error of the sandbox.
+macro_rules! run {
+    ($self:ident, $name:literal, $method:ident($($argument:expr),*)) => {{
+        let Self { store, exports, guard, .. } = $self;
+        store.data().begin_call($name);
+        guard.run($name, exports.$method(store $(, $argument)*)).await
+    }};
+}
+
+/// The same for functions that may return an error of their own.
 macro_rules! call {
     ($self:ident, $name:literal, $method:ident($($argument:expr),*)) => {{
-        let Self { store, exports, guard } = $self;
-        store.data().begin_call($name);
-        let returned = guard.run($name, exports.$method(store $(, $argument)*)).await;
-        returned.map_err(sandbox_error)?.map_err(|e| own_error(guard, e))
+        let returned = run!($self, $name, $method($($argument),*));
+        returned.map_err(sandbox_error)?.map_err(|e| own_error(&$self.guard, e))
     }};
 }
 
@@ -66,19 +75,14 @@ impl Instance {
             store,
             exports,
             guard,
+            decode: Duration::ZERO,
         })
     }
 
     pub(crate) async fn describe(&mut self) -> Result<Description, SandboxError> {
-        let Self {
-            store,
-            exports,
-            guard,
-        } = self;
-        store.data().begin_call("describe");
-        let raw = guard.run("describe", exports.describe(store)).await?;
+        let raw = run!(self, "describe", describe())?;
         Description::check(raw.name, raw.version, raw.summary, &raw.options_schema)
-            .map_err(|reason| guard.contract_violation("describe", reason))
+            .map_err(|reason| self.guard.contract_violation("describe", reason))
     }
 
     pub(crate) async fn discover(&mut self, options: &str) -> Answer<Vec<StreamInfo>> {
@@ -98,24 +102,12 @@ impl Instance {
     }
 
     pub(crate) async fn info(&mut self, source: Handle) -> Result<StreamInfo, SandboxError> {
-        let Self {
-            store,
-            exports,
-            guard,
-        } = self;
-        store.data().begin_call("info");
-        let stream = guard.run("info", exports.info(store, source)).await?;
+        let stream = run!(self, "info", info(source))?;
         Ok(self.stream_info(stream))
     }
 
     pub(crate) async fn reads_ranges(&mut self, source: Handle) -> Result<bool, SandboxError> {
-        let Self {
-            store,
-            exports,
-            guard,
-        } = self;
-        store.data().begin_call("reading");
-        guard.run("reading", exports.reads_ranges(store, source)).await
+        run!(self, "reading", reads_ranges(source))
     }
 
     pub(crate) async fn check(&mut self, source: Handle) -> Answer<()> {
@@ -211,39 +203,43 @@ impl Instance {
             return Ok(None);
         };
         let end = end.map(|text| self.offset("next", &text)).transpose()?;
-        let (rows, bytes) = match rows {
-            RawRows::ArrowIpc(ipc) => {
-                let bytes = ipc.len() as u64;
-                (
-                    decode_rows(ipc, declared).map_err(|e| self.broken("next", e))?,
-                    bytes,
-                )
-            }
-            RawRows::Json(text) => {
-                let rows = self
-                    .store
-                    .data_mut()
-                    .rows
-                    .read(text.as_bytes(), Selection::default());
-                (vec![self.held(rows)?.rows], text.len() as u64)
-            }
-            RawRows::Held(held) => {
-                let bytes = held.rows.get_array_memory_size() as u64;
-                (vec![held.rows], bytes)
-            }
-        };
+        let began = thread_time();
+        let taken = self.take_rows(rows, declared);
+        self.decode += thread_time().saturating_sub(began);
+        let (rows, bytes) = taken?;
         Ok(Some((rows, bytes, end)))
     }
 
-    /// Rows that the component handed over as text. What is wrong with them is its own error.
-    fn held(&self, rows: Result<HeldRows, Unread>) -> Answer<HeldRows> {
-        rows.map_err(|unread| match unread {
+    /// The rows that the component handed over, and the bytes that they crossed in.
+    fn take_rows(&mut self, rows: RawRows, declared: &SchemaRef) -> Answer<(Vec<RecordBatch>, u64)> {
+        match rows {
+            RawRows::ArrowIpc(ipc) => {
+                let bytes = ipc.len() as u64;
+                let rows = decode_rows(ipc, declared).map_err(|e| self.broken("next", e))?;
+                Ok((rows, bytes))
+            }
+            RawRows::Json(text) => {
+                let reader = &mut self.store.data_mut().rows;
+                let held = reader.read(text.as_bytes(), Selection::default());
+                let held = held.map_err(|unread| self.unread(unread))?;
+                Ok((vec![held.rows], text.len() as u64))
+            }
+            RawRows::Held(held) => {
+                let bytes = held.rows.get_array_memory_size() as u64;
+                Ok((vec![held.rows], bytes))
+            }
+        }
+    }
+
+    /// Why rows that the component handed over as text are not taken. What is wrong with them is its own error.
+    fn unread(&self, unread: Unread) -> SourceError {
+        match unread {
             Unread::Rows(error) => {
                 SourceError::Malformed(self.guard.sanitize(&format!("rows of the component: {error}")))
             }
             Unread::TooLarge | Unread::Memory => sandbox_error(self.guard.recorded("next")),
             Unread::NoSchema => self.broken("next", "it gave rows before its schema"),
-        })
+        }
     }
 
     /// Lets the component save its progress note. At no other time may it do so.
@@ -263,11 +259,10 @@ impl Instance {
     pub(crate) fn take_usage(&mut self) -> SourceUsage {
         let state = self.store.data_mut();
         let (requests, response_bytes) = state.take_http_usage();
-        // What the host reads for the component, it reads within a call.
-        let decode = state.rows.take_decode();
+        let in_calls = state.rows.take_decode();
         SourceUsage {
-            guest: self.guard.take_cpu().saturating_sub(decode),
-            decode,
+            guest: self.guard.take_cpu().saturating_sub(in_calls),
+            decode: in_calls + std::mem::take(&mut self.decode),
             arrow_bytes: 0,
             response_bytes,
             requests,

@@ -21,7 +21,7 @@ impl values::Host for HostState {}
 impl rows::Host for HostState {
     async fn read_json(&mut self, text: String, selection: rows::Selection) -> Answer<Resource<HeldRows>> {
         let read = selected(selection).and_then(|selection| {
-            let read = self.rows.read(text.as_bytes(), selection);
+            let read = self.rows.read_in_call(text.as_bytes(), selection);
             read.map_err(|e| unread(e, |e| GuestError::Malformed(format!("the text has {e}"))))
         });
         self.keep(read)
@@ -146,7 +146,7 @@ impl http::HostResponse for HostState {
         let response = self.table.get(&response)?;
         let read = selected(selection).and_then(|selection| {
             let text = response.text()?;
-            let read = self.rows.read(&text, selection);
+            let read = self.rows.read_in_call(&text, selection);
             read.map_err(|e| unread(e, |e| response.unreadable(e)))
         });
         self.keep(read)
