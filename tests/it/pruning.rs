@@ -266,6 +266,7 @@ async fn table(folder: &Path, random: &mut Random, partition: Option<&str>) -> u
                 digest: "sha256:00".into(),
             },
             source: None,
+            swap: None,
         };
         let _ = sink.commit(Some(staged), &batch).await.unwrap();
     }

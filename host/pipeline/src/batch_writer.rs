@@ -1,4 +1,7 @@
-use crate::{Batch, Offset, PipelineError, Sink, SinkError, SourceUsage, Stage, WriteStats};
+use crate::{
+    Batch, ComponentId, Offset, PipelineError, Sink, SinkError, Source, SourceIdentity, SourceUsage, Stage,
+    WriteStats,
+};
 
 type StagedOf<K> = <<K as Sink>::Stage as Stage>::Staged;
 
@@ -8,6 +11,23 @@ pub(crate) struct BatchWriter<K: Sink> {
     stage: Option<K::Stage>,
     rows: u64,
     usage: SourceUsage,
+    reader: SourceReading,
+}
+
+/// Who reads a micro-batch, and what. Taken when it is read: by the time of its commit another version may be there.
+#[derive(Clone)]
+pub(crate) struct SourceReading {
+    pub(crate) component: ComponentId,
+    pub(crate) source: SourceIdentity,
+}
+
+impl SourceReading {
+    pub(crate) fn of<S: Source>(source: &S) -> Self {
+        Self {
+            component: source.component().clone(),
+            source: source.identity(),
+        }
+    }
 }
 
 /// Rows of one micro-batch, written but not visible.
@@ -17,11 +37,13 @@ pub(crate) struct StagedBatch<K: Sink> {
     pub(crate) stats: WriteStats,
     pub(crate) end: Offset,
     pub(crate) usage: SourceUsage,
+    pub(crate) reader: SourceReading,
 }
 
 impl<K: Sink> BatchWriter<K> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new<S: Source>(source: &S) -> Self {
         Self {
+            reader: SourceReading::of(source),
             stage: None,
             rows: 0,
             usage: SourceUsage::default(),
@@ -64,14 +86,16 @@ impl<K: Sink> BatchWriter<K> {
             stats,
             end,
             usage: self.usage,
+            reader: self.reader,
         })
     }
 }
 
 impl<K: Sink> StagedBatch<K> {
     /// No rows, up to `end`.
-    pub(crate) fn empty(end: Offset) -> Self {
+    pub(crate) fn empty<S: Source>(end: Offset, source: &S) -> Self {
         Self {
+            reader: SourceReading::of(source),
             staged: None,
             stats: WriteStats::default(),
             end,

@@ -3,26 +3,36 @@ use std::path::Path as FsPath;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 use serde::{Deserialize, Serialize};
 
 use crate::folder::create_location;
-use crate::{BatchId, CheckpointError, ComponentId, Json, MicroBatch, Offset, PipelineError, SourceIdentity};
+use crate::{
+    BatchId, CheckpointError, ComponentId, Json, MicroBatch, Offset, PipelineError, SourceIdentity,
+    VersionRecord,
+};
 
 const NOTE: &str = "source/progress.json";
 /// Where the PySpark job of the idea keeps its note.
 const FOREIGN_NOTE: &str = "progress.json";
 const OFFSETS: &str = "offsets";
+/// What is durable of swaps.
+const VERSIONS: &str = "component.json";
+/// The folder of the components that the record of versions names.
+const COMPONENTS: &str = "components";
 const KEPT_ENTRIES: usize = 100;
 /// The longest progress note, in bytes.
 pub(crate) const MAX_NOTE_BYTES: usize = 64 * 1024;
 /// Two offsets of the longest kind fit, though JSON can grow when it is written anew.
 const MAX_ENTRY_BYTES: u64 = 16 * 1024 * 1024;
+/// A hundred swaps and refused versions fit.
+const MAX_VERSIONS_BYTES: u64 = 4 * 1024 * 1024;
 
 /// A pipeline's folder of notes: the source's progress note, and the offset log of tables that can't carry
 /// offsets.
@@ -173,6 +183,84 @@ impl CheckpointLocation {
         Ok(())
     }
 
+    /// The record of versions; `None` where no version was ever swapped in.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Store`] when it can't be read, [`CheckpointError::Damaged`] when it is no such record.
+    pub async fn load_versions(&self) -> Result<Option<VersionRecord>, CheckpointError> {
+        let Some(text) = self.read_text(VERSIONS, MAX_VERSIONS_BYTES).await? else {
+            return Ok(None);
+        };
+        let record = serde_json::from_str(&text).map_err(|e| self.not_json(VERSIONS, e))?;
+        Ok(Some(record))
+    }
+
+    /// Replaces the record of versions. It is durable when this returns.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Store`] when it can't be written.
+    pub async fn save_versions(&self, record: &VersionRecord) -> Result<(), CheckpointError> {
+        let text = serde_json::to_string(record).map_err(|e| CheckpointError::Damaged {
+            path: self.full(VERSIONS),
+            reason: e.to_string(),
+        })?;
+        self.put(VERSIONS, text, PutMode::Overwrite).await
+    }
+
+    /// The bytes of a component that [`save_component`](Self::save_component) kept, `max` at most. Whoever uses them
+    /// compares their digest: others may be able to write here.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Store`] when they can't be read, [`CheckpointError::Damaged`] when there are more.
+    pub async fn load_component(&self, digest: &str, max: u64) -> Result<Option<Bytes>, CheckpointError> {
+        self.read_bytes(&component_path(digest), max).await
+    }
+
+    /// Keeps the bytes of a component under its digest, `sha256:` and hexadecimal digits.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Store`] when they can't be written.
+    pub async fn save_component(&self, digest: &str, bytes: Bytes) -> Result<(), CheckpointError> {
+        let path = component_path(digest);
+        match self.store.head(&Path::from(path.as_str())).await {
+            Ok(found) if found.size == bytes.len() as u64 => Ok(()),
+            Ok(_) | Err(object_store::Error::NotFound { .. }) => {
+                self.put(&path, bytes, PutMode::Overwrite).await
+            }
+            Err(source) => Err(self.failed(&path, source)),
+        }
+    }
+
+    /// Removes the components that the record does not name.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Store`] when they can't be listed or removed.
+    pub async fn prune_components(&self, record: &VersionRecord) -> Result<(), CheckpointError> {
+        let on_probation = record.probation.as_ref().map(|probation| &probation.version);
+        let kept: Vec<_> = [Some(&record.current), on_probation]
+            .into_iter()
+            .flatten()
+            .map(|version| component_path(&version.component.digest))
+            .collect();
+        let folder = Path::from(COMPONENTS);
+        let found: Vec<_> = self
+            .store
+            .list(Some(&folder))
+            .try_collect()
+            .await
+            .map_err(|source| self.failed(COMPONENTS, source))?;
+        for old in found.iter().map(|found| &found.location) {
+            if kept.iter().any(|kept| kept == old.as_ref()) {
+                continue;
+            }
+            match self.store.delete(old).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(source) => return Err(self.failed(old.as_ref(), source)),
+            }
+        }
+        Ok(())
+    }
+
     /// The offset log's entry of a micro-batch.
     ///
     /// # Errors
@@ -293,15 +381,28 @@ impl CheckpointLocation {
         }
     }
 
-    pub(crate) async fn put(&self, path: &str, text: String, mode: PutMode) -> Result<(), CheckpointError> {
+    pub(crate) async fn put(
+        &self,
+        path: &str,
+        content: impl Into<PutPayload>,
+        mode: PutMode,
+    ) -> Result<(), CheckpointError> {
         self.store
-            .put_opts(&Path::from(path), text.into(), mode.into())
+            .put_opts(&Path::from(path), content.into(), mode.into())
             .await
             .map(|_| ())
             .map_err(|source| self.failed(path, source))
     }
 
     pub(crate) async fn read_text(&self, path: &str, max: u64) -> Result<Option<String>, CheckpointError> {
+        let Some(bytes) = self.read_bytes(path, max).await? else {
+            return Ok(None);
+        };
+        let text = String::from_utf8(bytes.into()).map_err(|e| self.not_json(path, e))?;
+        Ok(Some(text))
+    }
+
+    async fn read_bytes(&self, path: &str, max: u64) -> Result<Option<Bytes>, CheckpointError> {
         let found = match self.store.get(&Path::from(path)).await {
             Ok(found) => found,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
@@ -314,8 +415,7 @@ impl CheckpointLocation {
             });
         }
         let bytes = found.bytes().await.map_err(|source| self.failed(path, source))?;
-        let text = String::from_utf8(bytes.into()).map_err(|e| self.not_json(path, e))?;
-        Ok(Some(text))
+        Ok(Some(bytes))
     }
 
     fn not_json(&self, path: &str, error: impl fmt::Display) -> CheckpointError {
@@ -336,6 +436,13 @@ impl fmt::Debug for CheckpointLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "CheckpointLocation({})", self.shown)
     }
+}
+
+/// `components/sha256-<hexadecimal digits>.wasm`. Whatever else a digest holds is left out.
+fn component_path(digest: &str) -> String {
+    let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
+    let hex: String = hex.chars().filter(char::is_ascii_hexdigit).collect();
+    format!("{COMPONENTS}/sha256-{hex}.wasm")
 }
 
 fn entry_path(batch: BatchId) -> String {

@@ -34,7 +34,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             source: None,
         };
         let mut watch = Stopwatch::start(&self.clock);
-        let mut staged = StagedBatch::<K>::empty(to);
+        let mut staged = StagedBatch::<K>::empty(to, &*self.source);
         let (batch, receipt) = self.commit(&position, &mut staged).await?;
         watch.record(|durations| &mut durations.commit);
         Ok(BatchReport::new(batch, receipt, staged, None, watch.stop()))
@@ -52,14 +52,16 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             start: position.offset.clone(),
             end: staged.end.clone(),
             rows: staged.stats.rows,
-            component: self.source.component().clone(),
-            source: Some(self.source.identity()),
+            component: staged.reader.component.clone(),
+            source: Some(staged.reader.source.clone()),
+            swap: self.succession.note.clone(),
         };
         let logged = !self.sink.carries_offset();
         if logged {
             self.claim_offset_entry(&mut batch).await?;
         }
         let receipt = self.sink.commit(staged.staged.take(), &batch).await?;
+        self.succession.note = None;
         if logged {
             // The next batch prunes too: a location that is slow must not hold up a stop.
             tokio::select! {

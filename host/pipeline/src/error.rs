@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::{BatchId, CheckpointOwner, Offset, Remedy, ResetEffect};
+use crate::{BatchId, CheckpointOwner, ComponentId, Offset, Remedy, ResetEffect};
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -256,6 +256,35 @@ pub enum PipelineError {
     /// It was stopped before it knew what was asked.
     #[error("stopped")]
     Stopped,
+    /// Another version of the component is on probation. One at a time.
+    #[error("{} {} took over and is still on probation", version.name, version.version)]
+    OnProbation {
+        /// The version that reads.
+        version: ComponentId,
+    },
+    /// The version took over before, and failed.
+    #[error("{} {} ({}) failed before: {reason}", version.name, version.version, version.digest)]
+    RefusedVersion {
+        /// The version.
+        version: ComponentId,
+        /// Why it failed.
+        reason: String,
+    },
+    /// A version failed its probation, and the one before it can't go on where it ended.
+    #[error(
+        "{} {} failed its probation ({failure}), and {} can't go on where it ended: {source}",
+        version.name, version.version, previous.version
+    )]
+    NoWayBack {
+        /// The version that failed.
+        version: ComponentId,
+        /// Why it failed.
+        failure: String,
+        /// The version before it.
+        previous: ComponentId,
+        /// Why that one can't go on.
+        source: Box<PipelineError>,
+    },
     /// The source breaks the contract.
     #[error("the source breaks its contract: {0}")]
     Contract(String),
@@ -341,6 +370,14 @@ impl PipelineError {
                 Remedy::ResetOffset {
                     to: Some(Offset::clone(offset)),
                     effect: ResetEffect::TakeOver,
+                },
+            ],
+            Self::RefusedVersion { .. } => vec![Remedy::SwapAgain],
+            Self::NoWayBack { .. } => vec![
+                Remedy::ConfigureWorkingVersion,
+                Remedy::ResetOffset {
+                    to: None,
+                    effect: ResetEffect::Chosen,
                 },
             ],
             Self::TooManyBytes { .. } => vec![

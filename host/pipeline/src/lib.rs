@@ -46,9 +46,11 @@ mod source_identity;
 mod start;
 mod stop;
 mod stopwatch;
+mod swap;
 #[cfg(test)]
 mod tests;
 mod trigger;
+mod versions;
 mod visited_offsets;
 
 pub use backoff::Backoff;
@@ -74,4 +76,10 @@ pub use source::{Batch, Batches, ReadLimit, Source, SourceUsage};
 pub use source_identity::SourceIdentity;
 pub use start::Start;
 pub use stop::{StopSignal, Stopper};
+pub use swap::{
+    Probation, Successor, SuccessorSender, Successors, SwapEvent, SwapNote, Takeover, can_go_on, successors,
+};
 pub use trigger::Trigger;
+pub use versions::{
+    OnProbation, RefusedVersion, StartVersion, SwapOrder, SwapOutcome, SwapRecord, Version, VersionRecord,
+};

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{BatchId, Offset, SourceIdentity};
+use crate::{BatchId, Offset, SourceIdentity, SwapNote};
 
 /// Which connector produced rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,4 +33,8 @@ pub struct MicroBatch {
     /// The source that was read. Versions before 0.2 did not write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceIdentity>,
+    /// Why another component read it than the micro-batch before, where a swap is the reason. Versions before 0.2 did
+    /// not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swap: Option<SwapNote>,
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::batch_writer::StagedBatch;
-use crate::{BatchId, CommitReceipt, MicroBatch, Offset, Sink, SourceUsage};
+use crate::{BatchId, CommitReceipt, ComponentId, MicroBatch, Offset, Sink, SourceUsage, SwapEvent};
 
 /// Receives the reports of a running pipeline.
 ///
@@ -24,6 +24,11 @@ pub trait PipelineObserver: Send + Sync + 'static {
     /// A poll found nothing new.
     fn nothing_new(&self, offset: &Offset) {
         let _ = offset;
+    }
+
+    /// Another version of the component took over, was promoted, or went again.
+    fn swapped(&self, event: &SwapEvent) {
+        let _ = event;
     }
 
     /// Something is unavailable and will be tried again after a pause.
@@ -59,6 +64,8 @@ pub struct BatchReport {
     pub end: Offset,
     /// The newest offset known, from a source that knows it; `end` lags behind it.
     pub latest: Option<Offset>,
+    /// The component that read it.
+    pub component: ComponentId,
     /// Rows in it.
     pub rows: u64,
     /// Number of data files that it added.
@@ -103,6 +110,7 @@ impl BatchReport {
             start: batch.start,
             end: batch.end,
             latest: latest.cloned(),
+            component: batch.component,
             rows: batch.rows,
             files: staged.stats.files,
             bytes: staged.stats.bytes,

@@ -1,4 +1,4 @@
-use crate::{BatchId, BatchReport, Offset, ReadLimit, RetryPolicy, Trigger};
+use crate::{BatchId, BatchReport, Offset, Probation, ReadLimit, RetryPolicy, Trigger};
 
 /// The settings of a pipeline besides its source and sink.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub struct PipelineOptions {
     pub parallelism: usize,
     /// How often, and after which pauses, an unavailable remote is tried again.
     pub retry: RetryPolicy,
+    /// How long a version that took over has to prove itself.
+    pub probation: Probation,
 }
 
 impl PipelineOptions {
@@ -29,6 +31,7 @@ impl PipelineOptions {
             limit: ReadLimit::default(),
             parallelism: 1,
             retry: RetryPolicy::default(),
+            probation: Probation::default(),
         }
     }
 
@@ -48,6 +51,12 @@ impl PipelineOptions {
     #[must_use]
     pub fn with_parallelism(self, parallelism: usize) -> Self {
         Self { parallelism, ..self }
+    }
+
+    /// Sets the probation of versions that take over.
+    #[must_use]
+    pub fn with_probation(self, probation: Probation) -> Self {
+        Self { probation, ..self }
     }
 
     /// Sets the retry policy.

@@ -4,23 +4,25 @@ use std::time::Duration;
 use crate::batch_writer::BatchWriter;
 use crate::retry::Retries;
 use crate::stopwatch::Stopwatch;
+use crate::swap::Succession;
 use crate::visited_offsets::{VisitedOffsets, goes_back};
 use crate::{
     BatchId, BatchReport, CheckpointLocation, Clock, ComponentId, NoopObserver, Offset, PipelineError,
     PipelineObserver, PipelineOptions, ReadLimit, Reader, ReaderOptions, RunSummary, Sink, Source,
-    SourceError, SourceIdentity, StepOutcome, StopSignal, Trigger,
+    SourceError, SourceIdentity, StepOutcome, StopSignal, Successors, Trigger, VersionRecord,
 };
 
 /// One source, one sink, and the protocol between them.
 ///
 /// [`run`](Self::run) follows a trigger. An embedder that decides by itself when to go on calls [`step`](Self::step),
-/// and may [replace the source](Self::replace_source) between two steps.
+/// and may [replace the source](Self::replace_source) between two steps. A newer version of the component that
+/// is [offered](Self::with_successors) to it takes over by itself, and goes again if it fails.
 pub struct Pipeline<S, K> {
     pub(crate) source: Arc<S>,
     pub(crate) sink: K,
     pub(crate) checkpoint: CheckpointLocation,
     pub(crate) clock: Arc<dyn Clock>,
-    observer: Arc<dyn PipelineObserver>,
+    pub(crate) observer: Arc<dyn PipelineObserver>,
     pub(crate) stop: StopSignal,
     pub(crate) options: PipelineOptions,
     /// Whether the checkpoint location says that it is this pipeline's, as far as this run knows.
@@ -28,6 +30,7 @@ pub struct Pipeline<S, K> {
     /// Where the last step ended. `None` while a micro-batch is at work or after one that failed: then the sink is
     /// asked.
     standing: Option<Standing>,
+    pub(crate) succession: Succession<S>,
 }
 
 /// A committed position: everything up to `offset` is in the table.
@@ -40,8 +43,8 @@ pub(crate) struct Position {
 }
 
 /// Where a pipeline stands between two micro-batches.
-struct Standing {
-    position: Position,
+pub(crate) struct Standing {
+    pub(crate) position: Position,
     /// Offsets since the start.
     visited: Arc<VisitedOffsets>,
     /// Whether this source knows that everything up to the position is in the table.
@@ -51,6 +54,8 @@ struct Standing {
 /// Why a piece of work ended early.
 pub(crate) enum Interrupt {
     Stopped,
+    /// Another version of the component waits to take over.
+    Successor,
     Failed(PipelineError),
 }
 
@@ -80,6 +85,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             options,
             location_claimed: false,
             standing: None,
+            succession: Succession::none(),
         }
     }
 
@@ -102,8 +108,19 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         self
     }
 
-    /// Waits for what the sink still has to finish.
+    /// Lets newer versions of the component take over between two micro-batches, on probation as the options say. `record`
+    /// is what the checkpoint location holds of earlier swaps.
+    #[must_use]
+    pub fn with_successors(self, successors: Successors<S>, record: Option<VersionRecord>) -> Self {
+        Self {
+            succession: Succession::new(successors, record),
+            ..self
+        }
+    }
+
+    /// Waits for what the sink still has to finish. A version that is on probation ends it, without being refused.
     pub async fn close(mut self) {
+        self.end_probation().await;
         self.sink.close().await;
     }
 
@@ -119,7 +136,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         let mut summary = RunSummary::default();
         match self.run_trigger(&mut summary).await {
             Ok(()) => {}
-            Err(Interrupt::Stopped) => summary.stopped = true,
+            Err(Interrupt::Stopped | Interrupt::Successor) => summary.stopped = true,
             Err(Interrupt::Failed(e)) => return Err(e),
         }
         Ok(summary)
@@ -136,7 +153,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
     pub async fn step(&mut self) -> Result<StepOutcome, PipelineError> {
         match self.try_step().await {
             Ok(outcome) => Ok(outcome),
-            Err(Interrupt::Stopped) => Ok(StepOutcome::Stopped),
+            Err(Interrupt::Stopped | Interrupt::Successor) => Ok(StepOutcome::Stopped),
             Err(Interrupt::Failed(e)) => Err(e),
         }
     }
@@ -173,13 +190,34 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         summary.offset = Some(standing.position.offset.clone());
         loop {
             let began = self.clock.elapsed();
-            self.process_available(&mut standing, summary).await?;
+            while let Err(interrupt) = self.process_available(&mut standing, summary).await {
+                self.change_version(&mut standing, interrupt).await?;
+            }
             let Trigger::Interval(interval) = self.options.trigger else {
                 self.standing = Some(standing);
                 return Ok(());
             };
             let took = self.clock.elapsed().saturating_sub(began);
-            self.pause(interval.saturating_sub(took)).await?;
+            match self.pause(interval.saturating_sub(took)).await {
+                // What the new version can do shows at once.
+                Err(interrupt @ Interrupt::Successor) => {
+                    self.change_version(&mut standing, interrupt).await?
+                }
+                outcome => outcome?,
+            }
+        }
+    }
+
+    /// Does what an interrupt asks for, as far as another version of the component can.
+    async fn change_version(
+        &mut self,
+        standing: &mut Standing,
+        interrupt: Interrupt,
+    ) -> Result<(), Interrupt> {
+        match interrupt {
+            Interrupt::Stopped => Err(Interrupt::Stopped),
+            Interrupt::Successor => self.take_over(standing).await,
+            Interrupt::Failed(failure) => self.roll_back(standing, failure).await,
         }
     }
 
@@ -194,11 +232,16 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             }
             None => self.begin().await?,
         };
-        let committed = self.micro_batch(&mut standing, None).await?;
+        let committed = loop {
+            match self.next_batch(&mut standing, None).await {
+                Ok(committed) => break committed,
+                Err(interrupt) => self.change_version(&mut standing, interrupt).await?,
+            }
+        };
         let outcome = match committed {
             Some(report) => StepOutcome::Committed(Box::new(report)),
             None => {
-                self.observer.nothing_new(&standing.position.offset);
+                self.found_nothing_new(&standing.position.offset).await;
                 StepOutcome::NothingNew(standing.position.offset.clone())
             }
         };
@@ -208,6 +251,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
 
     /// Asks the sink where the pipeline stands.
     async fn begin(&mut self) -> Result<Standing, Interrupt> {
+        self.succession.open = false;
         let stop = self.stop.clone();
         let found = tokio::select! {
             biased;
@@ -221,6 +265,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             self.acknowledge(&position.offset).await?;
         }
         self.observer.started(position.batch, &position.offset);
+        self.succession.open = true;
         Ok(Standing {
             visited: Arc::new(VisitedOffsets::new(&position.offset)),
             position,
@@ -236,22 +281,30 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
     ) -> Result<(), Interrupt> {
         let once = self.options.trigger == Trigger::Once;
         let before = summary.batches;
+        if once && before > 0 {
+            // The version that read it went again.
+            return Ok(());
+        }
+        if self.succession.has_offer() {
+            return Err(Interrupt::Successor);
+        }
+        let stop = self.stop.clone();
         let up_to = match once {
             true => None,
             false => tokio::select! {
                 biased;
-                () = self.stop.stopped() => return Err(Interrupt::Stopped),
+                () = stop.stopped() => return Err(Interrupt::Stopped),
                 latest = self.find_latest(&standing.position.offset) => latest?,
             },
         };
         loop {
             if up_to.as_ref() == Some(&standing.position.offset) {
-                self.observer.nothing_new(&standing.position.offset);
+                self.found_nothing_new(&standing.position.offset).await;
                 return Ok(());
             }
-            let Some(report) = self.micro_batch(standing, up_to.as_ref()).await? else {
+            let Some(report) = self.next_batch(standing, up_to.as_ref()).await? else {
                 if summary.batches == before {
-                    self.observer.nothing_new(&standing.position.offset);
+                    self.found_nothing_new(&standing.position.offset).await;
                 }
                 return Ok(());
             };
@@ -270,7 +323,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
     }
 
     /// The end of what exists, pinned for one poll so that a growing remote can't make it endless.
-    async fn find_latest(&self, start: &Offset) -> Result<Option<Offset>, Interrupt> {
+    async fn find_latest(&mut self, start: &Offset) -> Result<Option<Offset>, Interrupt> {
         let mut retries = Retries::new(self.options.retry);
         loop {
             match self.source.latest_offset(start, None, ReadLimit::default()).await {
@@ -278,6 +331,27 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
                 Err(e) => self.pause_after(&mut retries, e).await?,
             }
         }
+    }
+
+    async fn found_nothing_new(&mut self, offset: &Offset) {
+        self.observer.nothing_new(offset);
+        self.passed(false).await;
+    }
+
+    /// The next micro-batch, unless another version waits to read it.
+    async fn next_batch(
+        &mut self,
+        standing: &mut Standing,
+        up_to: Option<&Offset>,
+    ) -> Result<Option<BatchReport>, Interrupt> {
+        if self.succession.has_offer() {
+            return Err(Interrupt::Successor);
+        }
+        let report = self.micro_batch(standing, up_to).await?;
+        if report.is_some() {
+            self.passed(true).await;
+        }
+        Ok(report)
     }
 
     /// Plans, reads, stages, commits and acknowledges. `None` when there is nothing to read.
@@ -347,7 +421,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         let start = &standing.position.offset;
         let mut reader = Reader::open_after(source, start, up_to, options, visited).await?;
         watch.record(|durations| &mut durations.plan);
-        let mut writer = BatchWriter::new();
+        let mut writer = BatchWriter::new(&*self.source);
         while let Some(batch) = reader.next().await? {
             let rows = writer.write(&mut self.sink, batch).await?;
             if rows > 0 {
@@ -359,19 +433,23 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
     }
 
     pub(crate) async fn pause_after(
-        &self,
+        &mut self,
         retries: &mut Retries,
         error: SourceError,
     ) -> Result<(), Interrupt> {
+        if self.succession.is_out_of_time(&*self.clock) {
+            return Err(error.into());
+        }
         let (pause, message) = retries.pause_after(error)?;
         self.observer.retrying(retries.failures(), pause, &message);
         self.pause(pause).await
     }
 
-    async fn pause(&self, duration: Duration) -> Result<(), Interrupt> {
+    async fn pause(&mut self, duration: Duration) -> Result<(), Interrupt> {
         tokio::select! {
             biased;
             () = self.stop.stopped() => Err(Interrupt::Stopped),
+            () = self.succession.offered() => Err(Interrupt::Successor),
             () = self.clock.sleep(duration) => Ok(()),
         }
     }

@@ -44,6 +44,10 @@ pub enum Remedy {
     PartitionByFewerValues,
     /// Let a micro-batch have fewer rows.
     SmallerMicroBatches,
+    /// Ask for the swap once more, and say that the version may be one that failed before.
+    SwapAgain,
+    /// Let the configuration name a version that can go on where the pipeline stands.
+    ConfigureWorkingVersion,
 }
 
 /// What becomes of rows when a pipeline goes on at a given offset.

@@ -39,7 +39,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
                 note: found.note,
             }),
             Err(Interrupt::Failed(e)) => Err(e),
-            Err(Interrupt::Stopped) => Err(PipelineError::Stopped),
+            Err(Interrupt::Stopped | Interrupt::Successor) => Err(PipelineError::Stopped),
         }
     }
 

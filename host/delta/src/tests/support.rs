@@ -176,6 +176,7 @@ pub fn batch(number: u64) -> MicroBatch {
         rows: 10,
         component: component(),
         source: Some(source()),
+        swap: None,
     }
 }
 

@@ -75,6 +75,7 @@ impl Setup {
                     rows: 10,
                     component: component(),
                     source: None,
+                    swap: None,
                 },
                 ids: (1..=10).collect(),
             });
@@ -317,7 +318,7 @@ async fn after_a_crash_at_any_call_of_a_reset_it_happened_or_it_did_not() {
 }
 
 /// Says which case it was when one fails.
-struct Shown(String);
+pub(super) struct Shown(pub(super) String);
 
 impl Drop for Shown {
     fn drop(&mut self) {

@@ -53,6 +53,7 @@ fn numbers_come_back_as_they_were_written() {
                 rows: 1,
                 component: component(),
                 source: None,
+                swap: None,
             };
             let stored = serde_json::to_vec(&batch).unwrap();
             let again: MicroBatch = serde_json::from_slice(&stored).unwrap();

@@ -11,7 +11,7 @@ use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use crate::{
-    CheckpointLocation, ComponentId, Offset, Pipeline, PipelineError, PipelineOptions, ReadLimit,
+    CheckpointLocation, ComponentId, Offset, Pipeline, PipelineError, PipelineOptions, Probation, ReadLimit,
     RetryPolicy, RunSummary, SinkError, SourceError, StopSignal, Stopper, Trigger,
 };
 
@@ -72,6 +72,7 @@ impl World {
                     max: Duration::from_secs(10),
                     jitter: None,
                 },
+                probation: Probation::default(),
             },
             sequential: false,
             carries_offset: true,
@@ -168,6 +169,7 @@ impl World {
             component: self.component.clone(),
             key: self.key.clone(),
             schema: schema(),
+            calls_left: None,
         }
     }
 
@@ -215,6 +217,11 @@ impl World {
     /// All calls so far, in their order; those of record batches left out.
     pub(crate) fn journal(&self) -> Vec<String> {
         lock(&self.journal).clone()
+    }
+
+    /// For a test of many runs.
+    pub(crate) fn forget_journal(&self) {
+        lock(&self.journal).clear();
     }
 
     pub(crate) fn count(&self, call: &str) -> usize {

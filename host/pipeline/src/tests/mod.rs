@@ -22,4 +22,5 @@ mod start;
 mod steps;
 mod stops;
 mod strangers;
+mod swaps;
 mod triggers;

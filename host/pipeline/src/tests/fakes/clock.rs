@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use super::script::{PATIENCE, yield_once};
-use crate::{BatchId, BatchReport, Clock, Offset, PipelineObserver};
+use crate::{BatchId, BatchReport, Clock, Offset, PipelineObserver, SwapEvent};
 
 /// A clock that moves only when someone sleeps or the test says so.
 #[derive(Default)]
@@ -22,6 +22,7 @@ pub(crate) enum Event {
     Committed(Box<BatchReport>),
     Nothing(Offset),
     Retrying(u32, Duration, String),
+    Swapped(SwapEvent),
 }
 
 #[derive(Default)]
@@ -122,6 +123,10 @@ impl PipelineObserver for RecordingProgress {
 
     fn nothing_new(&self, offset: &Offset) {
         self.push(Event::Nothing(offset.clone()));
+    }
+
+    fn swapped(&self, event: &SwapEvent) {
+        self.push(Event::Swapped(event.clone()));
     }
 
     fn retrying(&self, failures: u32, pause: Duration, message: &str) {

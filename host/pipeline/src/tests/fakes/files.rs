@@ -124,11 +124,16 @@ fn number(path: &Path) -> Option<u64> {
     path.as_ref().strip_prefix("offsets/")?.parse().ok()
 }
 
+fn is_versions(path: &Path) -> bool {
+    path.as_ref() == "component.json"
+}
+
 #[async_trait]
 impl ObjectStore for Counted {
     async fn put_opts(&self, path: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         let point = match number(path) {
             Some(_) => Point::Claim,
+            None if is_versions(path) => Point::SaveVersions,
             None => Point::SaveNote,
         };
         let begun = self.process.begin(point).await?;
@@ -141,6 +146,7 @@ impl ObjectStore for Counted {
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
         let point = match number(path) {
             Some(_) => Point::LoadEntry,
+            None if is_versions(path) => Point::LoadVersions,
             None => Point::LoadNote,
         };
         let begun = self.process.begin(point).await?;

@@ -34,6 +34,8 @@ pub(crate) enum Point {
     Delete,
     Acknowledge,
     SaveNote,
+    LoadVersions,
+    SaveVersions,
 }
 
 /// What happens to a process at a point, in the words of `tests/README.md`.

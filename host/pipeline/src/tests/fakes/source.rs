@@ -58,6 +58,8 @@ pub(crate) struct FakeSource {
     pub(crate) schema: SchemaRef,
     /// What tells its rows apart.
     pub(crate) key: Vec<String>,
+    /// Calls until it traps, in every one from then on; `None` for one that never does.
+    pub(crate) calls_left: Option<Shared<usize>>,
 }
 
 pub(crate) struct FakeBatches {
@@ -66,6 +68,20 @@ pub(crate) struct FakeBatches {
     reached: u64,
     end: u64,
     sequential: bool,
+    calls_left: Option<Shared<usize>>,
+}
+
+/// The trap of a version whose calls are used up.
+fn use_up(calls_left: Option<&Shared<usize>>) -> Result<(), SourceError> {
+    let Some(calls_left) = calls_left else {
+        return Ok(());
+    };
+    let mut left = lock(calls_left);
+    match left.checked_sub(1) {
+        Some(fewer) => *left = fewer,
+        None => return Err(SourceError::Sandbox("trap: this version is broken".into())),
+    }
+    Ok(())
 }
 
 pub(crate) fn component() -> ComponentId {
@@ -131,6 +147,7 @@ impl FakeSource {
             journal.len()
         };
         assert!(calls < PATIENCE, "the run has no end");
+        use_up(self.calls_left.as_ref())?;
         let step = lock(&self.remote).script.take(call);
         step.begin().await?.map_or(Ok(()), Err)?;
         Ok(self.process.begin(point).await?)
@@ -146,6 +163,7 @@ impl FakeSource {
             reached: start,
             end,
             sequential: self.sequential,
+            calls_left: self.calls_left.clone(),
         }
     }
 }
@@ -231,6 +249,7 @@ impl Source for FakeSource {
 
     async fn commit(&self, end: &Offset) -> Result<(), SourceError> {
         lock(&self.journal).push(format!("Acknowledge {}", position(end)));
+        use_up(self.calls_left.as_ref())?;
         let step = lock(&self.remote).script.take(Call::Acknowledge);
         let after = step.begin().await?;
         let begun = self.process.begin(Point::Acknowledge).await?;
@@ -253,6 +272,7 @@ impl Batches for FakeBatches {
                 usage: SourceUsage::default(),
             }));
         }
+        use_up(self.calls_left.as_ref())?;
         let step = lock(&self.remote).script.take(Call::Next);
         step.begin().await?.map_or(Ok(()), Err)?;
         let begun = self.process.begin(Point::Next).await?;
