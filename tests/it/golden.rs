@@ -1,16 +1,16 @@
 //! What a version left on disk is understood by every later one: `tests/data/<version>` holds tables and checkpoint
-//! locations as that version wrote them, and a newer one goes on with them. `components` are those that were built for
-//! its track of the contract: they load and read for as long as the track is served.
+//! locations as that version wrote them, and a newer one goes on with them. `SANDBAR_WRITE_GOLDEN=1` writes those of the
+//! version at hand, if there are none yet. They are never changed after that version's release.
 //!
-//! `SANDBAR_WRITE_GOLDEN=1` writes those of the version at hand, if there are none yet. They are never changed after
-//! that version's release.
+//! `components` are those that were built when a track of the contract was released. They are never built anew, whatever
+//! becomes of the source code beside them: they stand for those in the field, which nobody builds anew either. Each load
+//! and read for as long as the track is served. A new track brings files of its own; the old ones stay.
 
 use std::path::{Path, PathBuf};
 
 use sandbar_harness::ScriptedApi;
 use serde_json::json;
 
-use crate::languages::comments;
 use crate::readers::{all_see, python, served};
 use crate::support::{Settings, Workspace, files_below, repository};
 
@@ -115,34 +115,59 @@ fn go_on(kept: Kept, folder: &Path) {
     }
 }
 
+/// A component as it was built when its track was released.
+struct Frozen {
+    /// Below `tests/data`.
+    path: &'static str,
+    track: &'static str,
+    digest: &'static str,
+}
+
 /// Python's is 18 MB. `languages` builds it anew, with the compiler that its SDK pins.
-const LANGUAGES: [&str; 2] = ["Rust", "JavaScript"];
+const FROZEN: [Frozen; 2] = [
+    Frozen {
+        path: "0.1.0/components/comments-javascript.wasm",
+        track: "sandbar:connector@0.1",
+        digest: "sha256:fbf0a4f14a5ab005389d35ed941246aa60c7c946ede3ffeadd67effc28dd7ad6",
+    },
+    Frozen {
+        path: "0.1.0/components/comments-rust.wasm",
+        track: "sandbar:connector@0.1",
+        digest: "sha256:c5282a1aefaf0468d04ba2ed84f71f07ffb015c723074e24c503618bedb48713",
+    },
+];
 
 #[test]
 fn components_that_were_built_for_a_track_load_and_read() {
     let data = repository().join("tests/data");
-    for language in LANGUAGES {
-        let path = format!("0.1.0/components/comments-{}.wasm", language.to_lowercase());
-        let file = data.join(&path);
-        if !file.exists() && std::env::var_os("SANDBAR_WRITE_GOLDEN").is_some_and(|value| value == "1") {
-            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-            let written = comments()
-                .into_iter()
-                .find(|written| written.language == language);
-            std::fs::write(&file, written.unwrap().component).unwrap();
-        }
+    for Frozen { path, track, digest } in FROZEN {
         let api = ScriptedApi::start(KEPT);
         let work = Workspace::new();
-        std::fs::copy(&file, work.path("source.wasm")).unwrap();
+        std::fs::copy(data.join(path), work.path("source.wasm")).unwrap_or_else(|e| {
+            panic!("{path} is kept for ever, and can't be built again: {e}");
+        });
         work.add(&Settings::of(&api).set("source.component", "'./source.wasm'"));
         let inspected = work.run(&["inspect", "./source.wasm", "--json"]).ok().json();
-        assert_eq!(inspected["track"], "sandbar:connector@0.1", "{path}");
+        assert_eq!(
+            inspected["digest"], digest,
+            "{path} is another file than the one that was kept"
+        );
+        assert_eq!(inspected["track"], track, "{path}");
         work.run(&["check", "comments.toml"]).ok();
         work.read_available();
         api.add_rows(7);
         work.read_available();
         work.table().assert_once(1..=32);
     }
+}
+
+#[test]
+fn every_component_that_is_kept_is_run() {
+    let kept = files_below(&repository().join("tests/data"));
+    let kept = kept
+        .iter()
+        .filter(|file| file.extension() == Some("wasm".as_ref()));
+    assert_eq!(kept.count(), FROZEN.len(), "FROZEN lists them");
 }
 
 /// The first commit of a table that asks for a log checkpoint at every third version.

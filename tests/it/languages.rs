@@ -26,7 +26,7 @@ pub(crate) struct Written {
 }
 
 /// The comments source in all ways whose compilers are installed.
-pub(crate) fn comments() -> Vec<Written> {
+fn comments() -> Vec<Written> {
     let rust = [("Rust", COMMENTS), ("Rust over wasi:http", COMMENTS_OVER_WASI)];
     let rust = rust.map(|(language, bytes)| written(language, bytes.to_vec()));
     rust.into_iter().chain(compiled("comments", "Comments")).collect()

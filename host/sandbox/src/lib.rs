@@ -21,6 +21,8 @@ mod import;
 mod instance;
 mod open_options;
 mod source;
+#[cfg(test)]
+mod tests;
 
 pub use capability::PipelineContext;
 pub use component::{

@@ -142,6 +142,12 @@ fn what_is_no_source_of_ours_is_refused_before_it_runs() {
             "it is made for sandbar:connector@0.9.0, and this host speaks the track sandbar:connector@0.1",
         ),
         (
+            "track-of-tests",
+            sandbar_test_track::COMPONENT.to_vec(),
+            End::Load,
+            "it is made for sandbar:connector@1000.0.0-test, and this host speaks the track sandbar:connector@0.1",
+        ),
+        (
             "empty-component",
             wat("(component)"),
             End::Load,

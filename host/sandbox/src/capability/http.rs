@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use url::Url;
 
 use super::memory::{MemoryAccount, MemoryShare};
-use super::{Capability, linked_by_track};
+use super::{Capability, HostState, linked_by_track};
 use crate::guest_error::GuestError;
 
 pub(super) const CAPABILITY: Capability = Capability {
@@ -25,8 +25,8 @@ pub(super) const CAPABILITY: Capability = Capability {
     add_to_linker: linked_by_track,
 };
 
-/// Requests that one call of `send-all` may send.
-pub(crate) const MAX_AT_ONCE: usize = 64;
+/// Requests that one call may send.
+const MAX_AT_ONCE: usize = 64;
 /// The longest URL, and the most bytes of headers. No server takes more.
 const MAX_HEAD: usize = 64 << 10;
 
@@ -62,8 +62,45 @@ pub struct HeldResponse {
 /// A request that is on its way. Dropping it ends it.
 pub struct PendingResponse(Option<JoinHandle<Result<HeldResponse, GuestError>>>);
 
+impl HostState {
+    /// Sends a request, and does not wait.
+    pub(crate) fn begin_request(&self, request: RawRequest) -> Result<PendingResponse, GuestError> {
+        begin(&self.session, &self.memory, request)
+    }
+
+    /// Sends a request and waits for the response.
+    pub(crate) async fn send_request(&mut self, request: RawRequest) -> Result<HeldResponse, GuestError> {
+        self.begin_request(request)?.wait().await
+    }
+
+    /// Sends requests at once and waits for all responses.
+    pub(crate) async fn send_requests(
+        &mut self,
+        requests: Vec<RawRequest>,
+    ) -> Vec<Result<HeldResponse, GuestError>> {
+        let too_many = requests.len() > MAX_AT_ONCE;
+        let begun: Vec<_> = requests
+            .into_iter()
+            .map(|request| match too_many {
+                true => Err(GuestError::Internal(format!(
+                    "more than {MAX_AT_ONCE} requests are sent at once"
+                ))),
+                false => self.begin_request(request),
+            })
+            .collect();
+        let mut responses = Vec::with_capacity(begun.len());
+        for pending in begun {
+            responses.push(match pending {
+                Ok(mut pending) => pending.wait().await,
+                Err(error) => Err(error),
+            });
+        }
+        responses
+    }
+}
+
 /// Sends a request, and does not wait.
-pub(crate) fn begin(
+fn begin(
     session: &HttpSession,
     memory: &MemoryAccount,
     request: RawRequest,

@@ -22,7 +22,7 @@ use sandbar_egress::{HttpSession, Redactor};
 use sandbar_policy::{Violation, Violations};
 use tracing::Level;
 use wasmtime::ResourceLimiter;
-use wasmtime::component::{Linker, ResourceTable};
+use wasmtime::component::{Linker, Resource, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
@@ -32,8 +32,10 @@ pub(crate) use memory::MemoryAccount;
 use memory::MemoryLimiter;
 pub(crate) use progress_note::ProgressNoteCapability;
 pub use rows::HeldRows;
-pub(crate) use rows::{RowsCapability, Unread};
+pub(crate) use rows::{RawColumn, RawSelection, RowsCapability, Unread};
 use wasi_http::HttpCapability;
+
+use crate::guest_error::GuestError;
 
 /// One capability.
 pub(crate) struct Capability {
@@ -133,6 +135,17 @@ impl HostState {
 
     pub(crate) fn memory_limiter(&mut self) -> &mut dyn ResourceLimiter {
         &mut self.limiter
+    }
+
+    /// Gives the component a handle to what it asked for, or an error in the words of its track.
+    pub(crate) fn keep<T: Send + 'static, E: From<GuestError>>(
+        &mut self,
+        asked: Result<T, GuestError>,
+    ) -> wasmtime::Result<Result<Resource<T>, E>> {
+        match asked {
+            Ok(value) => Ok(Ok(self.table.push(value)?)),
+            Err(error) => Ok(Err(error.into())),
+        }
     }
 
     /// Records that a promise was broken in the use of HTTP.

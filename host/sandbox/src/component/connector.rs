@@ -4,7 +4,6 @@ use sandbar_egress::Process;
 use sandbar_pipeline::{CheckpointLocation, ComponentId, SourceError};
 use sandbar_policy::{Limits, sanitize};
 use sha2::{Digest, Sha256};
-use wasmtime::component::Linker;
 
 use super::cache::ComponentCache;
 use super::compile::{Compiler, compile};
@@ -12,12 +11,15 @@ use super::description::{Description, StreamInfo};
 use super::engine::Sandbox;
 use super::imports::{check_bytes, check_imports};
 use crate::SandboxError;
-use crate::abi::{self, Linked};
+use crate::abi::{self, Linked, Unlinked};
 use crate::capability::PipelineContext;
 use crate::error::Label;
 use crate::import::Import;
 use crate::instance::{Instance, sandbox_error};
 use crate::open_options::OpenOptions;
+
+/// The longest version that is shown. What a component calls its own is its choice.
+const MAX_VERSION: usize = 80;
 
 /// A loaded connector: checked, compiled, linked to the capabilities, and asked what it is.
 ///
@@ -57,10 +59,9 @@ impl Connector {
         check_bytes(&bytes, &display_name)?;
         let compiled = compile(sandbox, bytes, &display_name, &digest, compiler, cache, limits).await?;
         let imports = check_imports(sandbox.engine(), &compiled, &display_name)?;
-        let mut linker = Linker::new(sandbox.engine());
-        let linked = Linked::new(&mut linker, &compiled).map_err(|e| SandboxError::Load {
+        let linked = Linked::new(sandbox.engine(), &compiled).map_err(|e| SandboxError::Load {
             component: display_name.clone(),
-            reason: not_of_a_track(&imports, &e),
+            reason: not_of_a_track(e),
         })?;
         let label = Label(display_name);
         let context = bare_context(limits);
@@ -177,27 +178,22 @@ fn short(digest: &str) -> &str {
     digest.get(..19).unwrap_or(digest)
 }
 
-fn not_of_a_track(imports: &[Import], error: &wasmtime::Error) -> String {
-    let reason = sanitize(&error.root_cause().to_string(), 1 << 10);
-    let known = abi::TRACKS.join(", ");
-    let spoken = |version: &str| {
-        abi::TRACKS.iter().any(|track| {
-            let track = track.rsplit_once('@').map_or("", |(_, track)| track);
-            version
-                .strip_prefix(track)
-                .is_some_and(|rest| rest.starts_with('.'))
-        })
+fn not_of_a_track(error: Unlinked) -> String {
+    let names: Vec<_> = abi::track_names().collect();
+    let known = match names.len() {
+        1 => format!("the track {}", names.join("")),
+        _ => format!("the tracks {}", names.join(", ")),
     };
-    let other = imports.iter().find_map(|import| {
-        let (interface, version) = import.name.split_once('@')?;
-        (interface.starts_with(abi::PACKAGE) && !spoken(version)).then_some(version)
-    });
-    match other {
-        Some(version) => format!(
-            "it is made for {}@{version}, and this host speaks the track {known}",
-            abi::PACKAGE
+    match error {
+        Unlinked::OtherVersion(version) => format!(
+            "it is made for {}@{}, and this host speaks {known}",
+            abi::PACKAGE,
+            sanitize(&version, MAX_VERSION)
         ),
-        None => format!("it is no source of the track {known}: {reason}"),
+        Unlinked::NoSource(error) => {
+            let reason = sanitize(&error.root_cause().to_string(), 1 << 10);
+            format!("it is no source of {known}: {reason}")
+        }
     }
 }
 

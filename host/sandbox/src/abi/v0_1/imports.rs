@@ -2,17 +2,12 @@
 
 use std::time::Duration;
 
-use sandbar_rows::{Layout, RowsError, Selection};
+use sandbar_rows::Layout;
 use wasmtime::component::Resource;
 
 use super::bindings::sandbar::connector::{http, log, progress_note, rows, values};
-use crate::arrow::MAX_COLUMNS;
-use crate::capability::http::{HeldResponse, MAX_AT_ONCE, PendingResponse, RawRequest, begin};
-use crate::capability::{HeldRows, HostState, Unread};
-use crate::guest_error::GuestError;
-
-/// The most bytes of a selection: each is kept in many times its room.
-const MAX_SELECTION: usize = 256 << 10;
+use crate::capability::http::{HeldResponse, PendingResponse, RawRequest};
+use crate::capability::{HeldRows, HostState, RawColumn, RawSelection};
 
 type Answer<T> = wasmtime::Result<Result<T, values::Error>>;
 
@@ -20,10 +15,7 @@ impl values::Host for HostState {}
 
 impl rows::Host for HostState {
     async fn read_json(&mut self, text: String, selection: rows::Selection) -> Answer<Resource<HeldRows>> {
-        let read = selected(selection).and_then(|selection| {
-            let read = self.rows.read_in_call(text.as_bytes(), selection);
-            read.map_err(|e| unread(e, |e| GuestError::Malformed(format!("the text has {e}"))))
-        });
+        let read = self.rows.read_text(&text, selection.into());
         self.keep(read)
     }
 }
@@ -41,10 +33,7 @@ impl rows::HostHeldRows for HostState {
 
 impl http::Host for HostState {
     async fn send(&mut self, request: http::Request) -> Answer<Resource<HeldResponse>> {
-        let response = match self.begin_request(request) {
-            Ok(mut pending) => pending.wait().await,
-            Err(error) => Err(error),
-        };
+        let response = self.send_request(request.into()).await;
         self.keep(response)
     }
 
@@ -52,29 +41,13 @@ impl http::Host for HostState {
         &mut self,
         requests: Vec<http::Request>,
     ) -> wasmtime::Result<Vec<Result<Resource<HeldResponse>, values::Error>>> {
-        let too_many = requests.len() > MAX_AT_ONCE;
-        let begun: Vec<_> = requests
-            .into_iter()
-            .map(|request| match too_many {
-                true => Err(GuestError::Internal(format!(
-                    "more than {MAX_AT_ONCE} requests are sent at once"
-                ))),
-                false => self.begin_request(request),
-            })
-            .collect();
-        let mut responses = Vec::with_capacity(begun.len());
-        for pending in begun {
-            let response = match pending {
-                Ok(mut pending) => pending.wait().await,
-                Err(error) => Err(error),
-            };
-            responses.push(self.keep(response)?);
-        }
-        Ok(responses)
+        let requests = requests.into_iter().map(RawRequest::from).collect();
+        let responses = self.send_requests(requests).await.into_iter();
+        responses.map(|response| self.keep(response)).collect()
     }
 
     async fn begin(&mut self, request: http::Request) -> Answer<Resource<PendingResponse>> {
-        let pending = self.begin_request(request);
+        let pending = self.begin_request(request.into());
         self.keep(pending)
     }
 }
@@ -144,11 +117,7 @@ impl http::HostResponse for HostState {
         selection: rows::Selection,
     ) -> Answer<Resource<HeldRows>> {
         let response = self.table.get(&response)?;
-        let read = selected(selection).and_then(|selection| {
-            let text = response.text()?;
-            let read = self.rows.read_in_call(&text, selection);
-            read.map_err(|e| unread(e, |e| response.unreadable(e)))
-        });
+        let read = self.rows.read_response(response, selection.into());
         self.keep(read)
     }
 
@@ -186,69 +155,43 @@ impl log::Host for HostState {
     }
 }
 
-impl HostState {
-    fn begin_request(&self, request: http::Request) -> Result<PendingResponse, GuestError> {
-        let request = RawRequest {
+impl From<http::Request> for RawRequest {
+    fn from(request: http::Request) -> Self {
+        Self {
             method: request.method,
             url: request.url,
             headers: request.headers,
             body: request.body,
             timeout: request.timeout_ms.map(Duration::from_millis),
-        };
-        begin(&self.session, &self.memory, request)
-    }
-
-    /// Gives the component a handle to what it asked for.
-    fn keep<T: Send + 'static>(&mut self, asked: Result<T, GuestError>) -> Answer<Resource<T>> {
-        match asked {
-            Ok(value) => Ok(Ok(self.table.push(value)?)),
-            Err(error) => Ok(Err(error.into())),
         }
     }
 }
 
-fn selected(raw: rows::Selection) -> Result<Selection, GuestError> {
-    let refuse = |e: RowsError| GuestError::Internal(e.to_string());
-    let text = |source: &rows::ColumnSource| match source {
-        rows::ColumnSource::Value(text)
-        | rows::ColumnSource::JsonText(text)
-        | rows::ColumnSource::Constant(text) => text.len(),
-    };
-    let texts = raw
-        .columns
-        .iter()
-        .map(|column| column.name.len() + text(&column.source));
-    let bytes = raw.path.len() + texts.sum::<usize>();
-    if raw.columns.len() > MAX_COLUMNS || bytes > MAX_SELECTION {
-        return Err(GuestError::Internal(format!(
-            "a selection has {} columns in {bytes} bytes; {MAX_COLUMNS} in {MAX_SELECTION} are allowed",
-            raw.columns.len()
-        )));
-    }
-    let layout = match raw.layout {
-        rows::Layout::Array => Layout::Array,
-        rows::Layout::Lines => Layout::Lines,
-        rows::Layout::Object => Layout::Object,
-    };
-    let selection = Selection::at(&raw.path, layout).map_err(refuse)?;
-    let mut selection = selection.within(raw.skip, raw.max_rows);
-    for column in raw.columns {
-        selection = match column.source {
-            rows::ColumnSource::Value(pointer) => selection.with_value(column.name, &pointer),
-            rows::ColumnSource::JsonText(pointer) => selection.with_json(column.name, &pointer),
-            rows::ColumnSource::Constant(json) => Ok(selection.with_constant(column.name, json)),
+impl From<rows::Selection> for RawSelection {
+    fn from(selection: rows::Selection) -> Self {
+        let columns = selection.columns.into_iter();
+        Self {
+            path: selection.path,
+            layout: match selection.layout {
+                rows::Layout::Array => Layout::Array,
+                rows::Layout::Lines => Layout::Lines,
+                rows::Layout::Object => Layout::Object,
+            },
+            columns: columns
+                .map(|column| (column.name, column.source.into()))
+                .collect(),
+            skip: selection.skip,
+            max_rows: selection.max_rows,
         }
-        .map_err(refuse)?;
     }
-    Ok(selection)
 }
 
-fn unread(error: Unread, of_rows: impl FnOnce(RowsError) -> GuestError) -> GuestError {
-    match error {
-        Unread::Rows(error @ (RowsError::Json(_) | RowsError::NoRows { .. })) => of_rows(error),
-        Unread::Rows(error) => GuestError::Internal(error.to_string()),
-        Unread::TooLarge => GuestError::Internal("the rows take more than they may".into()),
-        Unread::Memory => GuestError::Internal("no memory is left for the rows".into()),
-        Unread::NoSchema => GuestError::Internal("rows are read before the schema is known".into()),
+impl From<rows::ColumnSource> for RawColumn {
+    fn from(source: rows::ColumnSource) -> Self {
+        match source {
+            rows::ColumnSource::Value(pointer) => Self::Value(pointer),
+            rows::ColumnSource::JsonText(pointer) => Self::JsonText(pointer),
+            rows::ColumnSource::Constant(json) => Self::Constant(json),
+        }
     }
 }

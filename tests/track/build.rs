@@ -1,0 +1,12 @@
+//! Compiles this same crate to a component, for the tests that load it.
+
+use std::path::Path;
+
+fn main() {
+    // As a part of the component it has no bytes of it.
+    if std::env::var("CARGO_CFG_TARGET_FAMILY").is_ok_and(|family| family == "wasm") {
+        return;
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    sandbar_guest_build::component(&root, "sandbar-test-track", &["tests/track"], "comments.wasm");
+}
