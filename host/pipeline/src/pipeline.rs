@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use crate::batch_writer::BatchWriter;
 use crate::retry::Retries;
+use crate::schedule::{Appointments, Wait};
 use crate::stopwatch::Stopwatch;
 use crate::visited_offsets::{VisitedOffsets, goes_back};
 use crate::{
@@ -171,15 +172,40 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         let mut standing = self.begin().await?;
         summary.last_batch = standing.position.batch;
         summary.offset = Some(standing.position.offset.clone());
+        let mut appointments = match &self.options.trigger {
+            Trigger::Schedule(schedule) => Some(Appointments::new(schedule.clone())),
+            _ => None,
+        };
         loop {
+            if let Some(appointments) = &mut appointments
+                && !self.wait_for_next(appointments).await?
+            {
+                break;
+            }
             let began = self.clock.elapsed();
             self.process_available(&mut standing, summary).await?;
-            let Trigger::Interval(interval) = self.options.trigger else {
-                self.standing = Some(standing);
-                return Ok(());
-            };
-            let took = self.clock.elapsed().saturating_sub(began);
-            self.pause(interval.saturating_sub(took)).await?;
+            match self.options.trigger {
+                Trigger::Interval(interval) => {
+                    let took = self.clock.elapsed().saturating_sub(began);
+                    self.pause(interval.saturating_sub(took)).await?;
+                }
+                Trigger::Schedule(_) => {}
+                Trigger::AvailableNow | Trigger::Once => break,
+            }
+        }
+        self.standing = Some(standing);
+        Ok(())
+    }
+
+    /// Waits for the next time of a schedule. `false` when there is none.
+    async fn wait_for_next(&self, appointments: &mut Appointments) -> Result<bool, Interrupt> {
+        let mut appointment = appointments.next(&*self.clock);
+        loop {
+            match appointments.look(&mut appointment, &*self.clock) {
+                Wait::Due => return Ok(true),
+                Wait::Never => return Ok(false),
+                Wait::Sleep(piece) => self.pause(piece).await?,
+            }
         }
     }
 
@@ -234,7 +260,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         standing: &mut Standing,
         summary: &mut RunSummary,
     ) -> Result<(), Interrupt> {
-        let once = self.options.trigger == Trigger::Once;
+        let once = matches!(self.options.trigger, Trigger::Once);
         let before = summary.batches;
         let up_to = match once {
             true => None,

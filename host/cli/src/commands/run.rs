@@ -19,7 +19,7 @@ use crate::signals::stop_on_signals;
 /// Opens and runs all pipelines side by side. One that fails, or can't even be opened, does not disturb the others,
 /// but the exit status.
 pub(crate) async fn execute(arguments: RunArguments) -> Result<(), CliError> {
-    // Without one it is the interval of each file.
+    // Without one it is that of each file.
     let trigger = match (arguments.available_now, arguments.once) {
         (true, _) => Some(Trigger::AvailableNow),
         (_, true) => Some(Trigger::Once),
@@ -50,7 +50,7 @@ pub(crate) async fn execute(arguments: RunArguments) -> Result<(), CliError> {
         let task = tokio::spawn(open_and_run(
             runtime.clone(),
             file,
-            trigger,
+            trigger.clone(),
             progress,
             stop.clone(),
         ));
@@ -120,7 +120,7 @@ async fn open_and_run(
         () = stop.stopped() => return Ok(None),
         opened = runtime.open(&file) => opened?,
     };
-    let trigger = trigger.unwrap_or_else(|| pipeline.interval_trigger());
+    let trigger = trigger.unwrap_or_else(|| pipeline.trigger());
     pipeline.run(trigger, progress, stop).await.map(Some)
 }
 
