@@ -50,6 +50,10 @@ mod refusals;
 mod repeats;
 /// Tables and checkpoint locations on S3.
 mod s3;
+/// Health probes, messages to a service manager, and schedules.
+mod service;
+/// The unit and the manifests of the documentation.
+mod service_files;
 /// Named pipes, devices and huge files where files are named.
 mod special_files;
 /// Signals, intervals, and two runners of one pipeline.

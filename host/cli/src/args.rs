@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
@@ -98,6 +99,9 @@ pub(crate) struct RunArguments {
     /// How to show progress.
     #[arg(long, value_enum, default_value_t = ProgressFormat::Auto)]
     pub(crate) progress: ProgressFormat,
+    /// Answer health probes on this address: /healthz and /readyz over HTTP.
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

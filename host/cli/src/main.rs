@@ -11,6 +11,7 @@ mod log;
 mod output;
 mod progress;
 mod remedy;
+mod service;
 mod signals;
 
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ use miette::MietteHandlerOpts;
 use sandbar_runtime::{AddressSpace, RuntimeError};
 
 use crate::args::{Arguments, Command, CompileArguments};
+use crate::service::Notifications;
 
 // What one thread allocates here another one frees, over and over: jemalloc gives it back to the system.
 #[global_allocator]
@@ -57,6 +59,8 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(status).unwrap_or(2));
         }
     };
+    // Before there are threads, and for children not to inherit it.
+    let notify = Notifications::take_from_environment();
     save_address_space();
     if let Command::CompileComponent(CompileArguments { stack, memory, space }) = arguments.command {
         let status = sandbar_runtime::compile_from_stdin(stack, memory, space);
@@ -80,7 +84,7 @@ fn main() -> ExitCode {
         .build();
     let outcome = match runtime {
         Ok(runtime) => {
-            let outcome = runtime.block_on(execute(arguments.command));
+            let outcome = runtime.block_on(execute(arguments.command, notify));
             // A reader that hangs in a blocking call must not keep the program from ending.
             runtime.shutdown_background();
             outcome
@@ -115,11 +119,11 @@ fn save_address_space() {
     }
 }
 
-async fn execute(command: Command) -> Result<(), CliError> {
+async fn execute(command: Command, notify: Notifications) -> Result<(), CliError> {
     match command {
         Command::Demo(arguments) => commands::demo::execute(arguments).await,
         Command::DemoApi(arguments) => commands::demo_api::execute(arguments).await,
-        Command::Run(arguments) => commands::run::execute(arguments).await,
+        Command::Run(arguments) => commands::run::execute(arguments, notify).await,
         Command::Check(arguments) => commands::check::execute(arguments).await,
         Command::Inspect(arguments) => commands::inspect::execute(arguments).await,
         Command::Preview(arguments) => commands::preview::execute(arguments).await,

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use crate::batch_writer::BatchWriter;
 use crate::retry::Retries;
+use crate::schedule::{Appointments, Wait};
 use crate::stopwatch::Stopwatch;
 use crate::swap::Succession;
 use crate::visited_offsets::{VisitedOffsets, goes_back};
@@ -188,22 +189,67 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         let mut standing = self.begin().await?;
         summary.last_batch = standing.position.batch;
         summary.offset = Some(standing.position.offset.clone());
+        let mut appointments = match &self.options.trigger {
+            Trigger::Schedule(schedule) => Some(Appointments::new(schedule.clone())),
+            _ => None,
+        };
         loop {
+            if let Some(appointments) = &mut appointments
+                && !self.wait_for_next(&mut standing, appointments).await?
+            {
+                break;
+            }
             let began = self.clock.elapsed();
             while let Err(interrupt) = self.process_available(&mut standing, summary).await {
                 self.change_version(&mut standing, interrupt).await?;
             }
-            let Trigger::Interval(interval) = self.options.trigger else {
-                self.standing = Some(standing);
-                return Ok(());
-            };
-            let took = self.clock.elapsed().saturating_sub(began);
-            match self.pause(interval.saturating_sub(took)).await {
-                // What the new version can do shows at once.
-                Err(interrupt @ Interrupt::Successor) => {
-                    self.change_version(&mut standing, interrupt).await?
+            match self.options.trigger {
+                Trigger::Interval(interval) => {
+                    let took = self.clock.elapsed().saturating_sub(began);
+                    let paused = self.pause(interval.saturating_sub(took)).await;
+                    self.poll_after(&mut standing, paused).await?;
                 }
-                outcome => outcome?,
+                Trigger::Schedule(_) => {}
+                Trigger::AvailableNow | Trigger::Once => break,
+            }
+        }
+        self.standing = Some(standing);
+        Ok(())
+    }
+
+    /// Waits for the next time of a schedule. `false` when there is none.
+    async fn wait_for_next(
+        &mut self,
+        standing: &mut Standing,
+        appointments: &mut Appointments,
+    ) -> Result<bool, Interrupt> {
+        let mut appointment = appointments.next(&*self.clock);
+        loop {
+            match appointments.look(&mut appointment, &*self.clock) {
+                Wait::Due => return Ok(true),
+                Wait::Never => return Ok(false),
+                Wait::Sleep(piece) => {
+                    let paused = self.pause(piece).await;
+                    if self.poll_after(standing, paused).await? {
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+    }
+
+    /// After a pause, or after the part of it that passed until another version took over. Whether one did: what it can
+    /// do shows at once.
+    async fn poll_after(
+        &mut self,
+        standing: &mut Standing,
+        paused: Result<(), Interrupt>,
+    ) -> Result<bool, Interrupt> {
+        match paused {
+            Ok(()) => Ok(false),
+            Err(interrupt) => {
+                self.change_version(standing, interrupt).await?;
+                Ok(true)
             }
         }
     }
@@ -279,7 +325,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         standing: &mut Standing,
         summary: &mut RunSummary,
     ) -> Result<(), Interrupt> {
-        let once = self.options.trigger == Trigger::Once;
+        let once = matches!(self.options.trigger, Trigger::Once);
         let before = summary.batches;
         if once && before > 0 {
             // The version that read it went again.

@@ -8,6 +8,9 @@ use crate::{Runtime, RuntimeError};
 /// The most streams that are named.
 const MAX_STREAMS: usize = 50;
 
+/// How many times of a schedule are shown.
+const SHOWN_TIMES: usize = 3;
+
 /// One check.
 #[derive(Debug, Serialize)]
 pub struct CheckItem {
@@ -63,6 +66,10 @@ impl Runtime {
         ];
         if start {
             items.push(self.check_start(&open).await);
+        }
+        if let Some(schedule) = &file.config().trigger.schedule {
+            let times = schedule.next_times(self.clock().now(), SHOWN_TIMES);
+            items.push(ok("trigger", format!("{schedule}: next at {}", times.join(", "))));
         }
         Ok(items)
     }

@@ -25,6 +25,7 @@ mod open;
 mod place;
 mod preview;
 mod runtime;
+mod schedule;
 mod single_writer;
 mod sink;
 mod source_options;
@@ -45,8 +46,8 @@ pub use sandbar_egress::Network;
 pub use sandbar_pipeline::{
     Batch, BatchId, BatchReport, CheckpointLocation, Clock, ComponentId, NoopObserver, Offset, Pipeline,
     PipelineError, PipelineObserver, PipelineOptions, ReadLimit, Reader, ReaderOptions, Remedy, ResetEffect,
-    RetryPolicy, RunSummary, Sink, SinkError, SinkFactory, Source, SourceError, SourceUsage, StepDurations,
-    StepOutcome, StopSignal, Stopper, SystemClock, Trigger, is_unprintable, with_causes,
+    RetryPolicy, RunSummary, Schedule, Sink, SinkError, SinkFactory, Source, SourceError, SourceUsage,
+    StepDurations, StepOutcome, StopSignal, Stopper, SystemClock, Trigger, is_unprintable, with_causes,
 };
 pub use sandbar_policy::{
     Credential, Grants, HttpGrant, LimitKey, Limits, OAuth2Options, PolicyError, Remedy as SourceRemedy,
@@ -55,4 +56,5 @@ pub use sandbar_sandbox::{
     AddressSpace, Compiler, Connector, Description, Import, OpenOptions, PipelineContext, SandboxError,
     SandboxSource, StreamInfo, WASMTIME_VERSION, compile_from_stdin,
 };
+pub use schedule::{CronSchedule, ScheduleError};
 pub use status::{PastBatch, PipelineStatus};

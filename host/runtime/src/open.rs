@@ -96,9 +96,13 @@ impl<F: SinkFactory> OpenPipeline<F> {
         self.source.schema()
     }
 
-    /// The trigger of a run that goes on until it is stopped, with the interval of the file.
-    pub fn interval_trigger(&self) -> Trigger {
-        Trigger::Interval(self.file.config().trigger.interval.unwrap_or(DEFAULT_INTERVAL))
+    /// The trigger of a run that goes on until it is stopped: the interval or the schedule of the file.
+    pub fn trigger(&self) -> Trigger {
+        let config = &self.file.config().trigger;
+        match &config.schedule {
+            Some(schedule) => Trigger::Schedule(Arc::new(schedule.clone())),
+            None => Trigger::Interval(config.interval.unwrap_or(DEFAULT_INTERVAL)),
+        }
     }
 
     /// Runs until the trigger's end, a stop or a failure.

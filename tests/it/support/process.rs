@@ -91,6 +91,11 @@ impl Running {
         self.stdout.lines.lock().unwrap().clone()
     }
 
+    /// What it wrote to stderr so far.
+    pub(crate) fn told(&self) -> String {
+        self.stderr.text()
+    }
+
     /// The rows reported so far.
     pub(crate) fn rows(&self) -> u64 {
         self.lines()

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use sandbar_runtime::{
-    PipelineFile, PipelineObserver, RunSummary, Runtime, RuntimeError, StopSignal, Trigger,
+    PipelineFile, PipelineObserver, RunSummary, Runtime, RuntimeError, StopSignal, SystemClock, Trigger,
 };
+use tokio::task::JoinError;
 
 use crate::CliError;
 use crate::args::{ProgressFormat, RunArguments};
@@ -14,12 +15,13 @@ use crate::commands::{load, next_start, show_error};
 use crate::output::{plain, plural, say};
 use crate::progress::ProgressOutput;
 use crate::remedy;
+use crate::service::{Notifications, Service};
 use crate::signals::stop_on_signals;
 
 /// Opens and runs all pipelines side by side. One that fails, or can't even be opened, does not disturb the others,
 /// but the exit status.
-pub(crate) async fn execute(arguments: RunArguments) -> Result<(), CliError> {
-    // Without one it is the interval of each file.
+pub(crate) async fn execute(arguments: RunArguments, notify: Notifications) -> Result<(), CliError> {
+    // Without one it is that of each file.
     let trigger = match (arguments.available_now, arguments.once) {
         (true, _) => Some(Trigger::AvailableNow),
         (_, true) => Some(Trigger::Once),
@@ -43,22 +45,27 @@ pub(crate) async fn execute(arguments: RunArguments) -> Result<(), CliError> {
             source: e.into(),
         })??,
     };
+    let clock = Arc::new(SystemClock::default());
+    let service = Service::start(arguments.listen, &notify, clock, stop.clone()).await?;
+    let board = service.board();
     let output = Arc::new(ProgressOutput::new(arguments.progress));
     let start = |file: PipelineFile| {
         let name = file.config().name.clone();
-        let progress = output.observer(&name);
+        let progress = board.observer(&name, output.observer(&name));
         let task = tokio::spawn(open_and_run(
             runtime.clone(),
             file,
-            trigger,
+            trigger.clone(),
             progress,
             stop.clone(),
         ));
         async move { (name, task.await) }
     };
     let mut running: FuturesUnordered<_> = files.into_iter().map(start).collect();
+    service.notifier().ready();
     let (mut failed, mut misconfigured) = (false, false);
     while let Some((name, ended)) = running.next().await {
+        board.ended(&name, error_of(&ended).as_deref());
         match ended {
             Ok(Ok(summary)) => output.aside(|| show_summary(&name, summary.as_ref(), arguments.progress)),
             Ok(Err(e)) => {
@@ -120,8 +127,17 @@ async fn open_and_run(
         () = stop.stopped() => return Ok(None),
         opened = runtime.open(&file) => opened?,
     };
-    let trigger = trigger.unwrap_or_else(|| pipeline.interval_trigger());
+    let trigger = trigger.unwrap_or_else(|| pipeline.trigger());
     pipeline.run(trigger, progress, stop).await.map(Some)
+}
+
+/// Why a pipeline ended, when it failed.
+fn error_of<T>(ended: &Result<Result<T, RuntimeError>, JoinError>) -> Option<String> {
+    match ended {
+        Ok(Ok(_)) => None,
+        Ok(Err(e)) => Some(remedy::explain_runtime(e)),
+        Err(e) => Some(format!("it ended unexpectedly: {e}")),
+    }
 }
 
 /// Says why a pipeline failed. What is wrong with its file is shown there, and a failed run names it already.

@@ -16,6 +16,7 @@ mod reset;
 mod retries;
 mod runners;
 mod scenarios;
+mod schedules;
 mod seed_flaws;
 mod sizes;
 mod start;

@@ -9,6 +9,7 @@ use sandbar_policy::{Grants, Limits};
 use serde_json::{Map, Value};
 
 use super::SecretRef;
+use crate::schedule::CronSchedule;
 
 /// One pipeline.
 #[derive(Debug, Clone)]
@@ -138,8 +139,10 @@ pub struct CheckpointConfig {
 /// The table `[trigger]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TriggerConfig {
-    /// The time from one look for new rows to the next; nothing means ten seconds.
+    /// The time from one look for new rows to the next; nothing means ten seconds, unless there is a schedule.
     pub interval: Option<Duration>,
+    /// The keys `cron` and `time_zone`: when to look for new rows, instead of at an interval.
+    pub schedule: Option<CronSchedule>,
     /// Rows that one micro-batch may take.
     pub max_rows_per_batch: u64,
     /// Bytes of Arrow rows that one micro-batch may take.
@@ -150,6 +153,7 @@ impl Default for TriggerConfig {
     fn default() -> Self {
         Self {
             interval: None,
+            schedule: None,
             max_rows_per_batch: 100_000,
             max_bytes_per_batch: 4 << 30,
         }

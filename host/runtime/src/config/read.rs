@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use chrono_tz::Tz;
 use sandbar_delta::OffsetStorage;
 use sandbar_pipeline::RetryPolicy;
 use sandbar_policy::{LimitKey, Limits};
@@ -15,6 +16,7 @@ use super::redact_snippet;
 use super::section::{Mistakes, Section};
 use super::value::{self, Refusal};
 use super::{CheckpointConfig, PipelineConfig, SinkConfig, SourceConfig, Spans, TlsConfig, TriggerConfig};
+use crate::schedule::CronSchedule;
 
 /// What came of a text.
 pub(super) struct Read {
@@ -166,6 +168,11 @@ fn progress(value: &DeValue<'_>) -> Result<OffsetStorage, Refusal> {
 fn trigger(mut section: Section<'_>) -> TriggerConfig {
     let default = TriggerConfig::default();
     let interval = section.read("interval", value::duration);
+    let schedule = schedule(&mut section);
+    if interval.is_some() && schedule.is_some() {
+        let remedy = "leave out this key, or `interval`";
+        section.refuse_value("cron", Refusal::new("can't stand beside `interval`", remedy));
+    }
     let max_rows_per_batch = section
         .read("max_rows_per_batch", value::count)
         .unwrap_or(default.max_rows_per_batch);
@@ -175,9 +182,23 @@ fn trigger(mut section: Section<'_>) -> TriggerConfig {
     section.finish();
     TriggerConfig {
         interval,
+        schedule,
         max_rows_per_batch,
         max_bytes_per_batch,
     }
+}
+
+fn schedule(section: &mut Section<'_>) -> Option<CronSchedule> {
+    let has_cron = section.has("cron");
+    let zone = section.read("time_zone", value::time_zone);
+    if section.has("time_zone") && !has_cron {
+        let refusal = Refusal::new(
+            "is for `cron`, which is missing",
+            "add `cron`, or leave this key out",
+        );
+        section.refuse_value("time_zone", refusal);
+    }
+    section.read("cron", |value| value::cron(value, zone.unwrap_or(Tz::UTC)))
 }
 
 fn retry(mut section: Section<'_>) -> RetryPolicy {

@@ -82,6 +82,10 @@ enum Kind {
     Rate,
     Boolean,
     Choice(&'static [&'static str]),
+    /// Five fields, or a name that stands for them.
+    Cron,
+    /// A name of the IANA database.
+    TimeZone,
     Texts,
     Methods,
     /// Origins, and inline tables of this path.
@@ -435,6 +439,23 @@ static KEYS: &[Key] = &[
     ),
     key(
         "trigger",
+        "cron",
+        Kind::Cron,
+        Optional,
+        "Times at which the source is polled, instead of `interval`: minute, \
+        hour, day of the month, month, day of the week, or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`. The first \
+        poll waits for the first of them. Times that pass during a poll are left out.",
+    ),
+    key(
+        "trigger",
+        "time_zone",
+        Kind::TimeZone,
+        default("\"UTC\""),
+        "The time zone of `cron`: a name of the IANA \
+        database, such as `Europe/Berlin`.",
+    ),
+    key(
+        "trigger",
         "max_rows_per_batch",
         COUNT,
         default("100000"),
@@ -727,6 +748,8 @@ impl Kind {
                 let values: Vec<_> = values.iter().map(|value| format!("`\"{value}\"`")).collect();
                 values.join(" or ")
             }
+            Self::Cron => "five fields, such as `\"0 */2 * * *\"`".into(),
+            Self::TimeZone => "name of a time zone".into(),
             Self::Texts => "array of texts".into(),
             Self::Methods => {
                 let methods: Vec<_> = METHODS.iter().map(|method| format!("`\"{method}\"`")).collect();
@@ -754,6 +777,8 @@ impl Kind {
             Self::Rate => json!({ "type": "number", "exclusiveMinimum": 0 }),
             Self::Boolean => json!({ "type": "boolean" }),
             Self::Choice(values) => json!({ "type": "string", "enum": values }),
+            Self::Cron => text(r"^\s*(@[A-Za-z]+|\S+(\s+\S+){4})\s*$"),
+            Self::TimeZone => text("^[A-Za-z][A-Za-z0-9_+/-]*$"),
             Self::Texts => json!({ "type": "array", "items": text(r"\S") }),
             Self::Methods => json!({
                 "type": "array", "minItems": 1, "items": { "type": "string", "enum": METHODS },

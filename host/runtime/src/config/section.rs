@@ -55,6 +55,11 @@ impl<'a> Section<'a> {
         self.table
     }
 
+    /// Whether the key is there, whatever its value.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.is_some_and(|table| table.contains_key(key))
+    }
+
     /// A value that may be left out.
     pub(super) fn read<T>(
         &mut self,
@@ -79,7 +84,7 @@ impl<'a> Section<'a> {
         parse: impl FnOnce(&'a DeValue<'a>) -> Result<T, Refusal>,
     ) -> Option<T> {
         let found = self.read(key, parse);
-        if found.is_none() && self.table.is_some_and(|table| !table.contains_key(key)) {
+        if found.is_none() && self.table.is_some() && !self.has(key) {
             let place = match self.title.as_str() {
                 "" => "the pipeline file",
                 title => title,

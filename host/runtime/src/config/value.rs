@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use chrono_tz::Tz;
 use sandbar_policy::{LimitKey, LimitKind, LimitValue};
 use toml::de::{DeArray, DeTable, DeValue};
 use url::Url;
+
+use crate::schedule::{self, CronSchedule, ScheduleError};
 
 /// Why a value does not fit: `fault` follows the key's name, `remedy` is written under the value.
 #[derive(Debug)]
@@ -165,6 +168,31 @@ pub(super) fn duration(value: &DeValue<'_>) -> Result<Duration, Refusal> {
         Ok(duration) => Ok(duration),
         Err(_) => Err(Refusal::new(format!("is not a duration: {text:?}"), REMEDY)),
     }
+}
+
+/// When to poll, in cron's words.
+pub(super) fn cron(value: &DeValue<'_>, zone: Tz) -> Result<CronSchedule, Refusal> {
+    const REMEDY: &str =
+        "write minute, hour, day of the month, month and day of the week, such as \"0 */2 * * *\"";
+    let schedule = CronSchedule::in_zone(text(value)?, zone);
+    schedule.map_err(|e| match e {
+        ScheduleError::Never { .. } => Refusal::new(format!("is {e}"), "write a day that exists"),
+        _ => Refusal::new(format!("is {e}"), REMEDY),
+    })
+}
+
+/// A time zone of the IANA database.
+pub(super) fn time_zone(value: &DeValue<'_>) -> Result<Tz, Refusal> {
+    schedule::time_zone_named(text(value)?).map_err(|e| {
+        let remedy = match &e {
+            ScheduleError::TimeZone {
+                nearest: Some(nearest),
+                ..
+            } => format!("did you mean {nearest:?}?"),
+            _ => "write a name of the IANA database, such as \"Europe/Berlin\"".to_owned(),
+        };
+        Refusal::new(format!("is {e}"), remedy)
+    })
 }
 
 /// A pipeline's name. It becomes part of transaction ids and file names.

@@ -28,6 +28,8 @@ pub(crate) enum Event {
 #[derive(Default)]
 struct Time {
     elapsed: Duration,
+    /// The time of day at the beginning, since the epoch, as the clock is set by now.
+    set_to: Duration,
     slept: Vec<Duration>,
     acts: HashMap<usize, Box<dyn FnOnce() + Send>>,
     endless_from: Option<usize>,
@@ -40,6 +42,13 @@ impl FakeClock {
 
     pub(crate) fn advance(&self, by: Duration) {
         self.time().elapsed += by;
+    }
+
+    /// Sets the time of day, as somebody does who sets the machine's clock.
+    pub(crate) fn set(&self, now: SystemTime) {
+        let mut time = self.time();
+        let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        time.set_to = since_epoch.checked_sub(time.elapsed).unwrap();
     }
 
     /// Does something during the n-th sleep, counted from 1.
@@ -59,7 +68,8 @@ impl FakeClock {
 
 impl Clock for FakeClock {
     fn now(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + self.time().elapsed
+        let time = self.time();
+        SystemTime::UNIX_EPOCH + time.set_to + time.elapsed
     }
 
     fn elapsed(&self) -> Duration {

@@ -49,6 +49,13 @@ fn file_with(key: &Key, value: &str) -> Toml {
             vec![toml::Value::from(credential(kind))].into(),
         );
     }
+    if key.name == "time_zone" {
+        file.insert("trigger".into(), Toml::new().into());
+        file["trigger"]
+            .as_table_mut()
+            .unwrap()
+            .insert("cron".into(), "@daily".into());
+    }
     let mut table = &mut file;
     for name in path.drain(..) {
         let entry = table.entry(name).or_insert_with(|| Toml::new().into());
@@ -114,6 +121,19 @@ fn examples(kind: Kind) -> (Vec<&'static str>, Vec<&'static str>) {
         Kind::Rate => (vec!["1", "0.5"], vec!["0", "-0.5", "'1'"]),
         Kind::Boolean => (vec!["true", "false"], vec!["1", "'true'"]),
         Kind::Choice(_) => (vec!["'table'", "'checkpoint'"], vec!["'tabel'", "1"]),
+        Kind::Cron => (
+            vec!["'0 */2 * * *'", "' 30  6 * * MON-FRI '", "'@daily'"],
+            vec!["'0 2 * *'", "'0 0 0 2 * * *'", "'daily'", "''", "5"],
+        ),
+        Kind::TimeZone => (
+            vec![
+                "'UTC'",
+                "'Europe/Berlin'",
+                "'America/Port-au-Prince'",
+                "'Etc/GMT+2'",
+            ],
+            vec!["'Europe Berlin'", "'+01:00'", "''", "1"],
+        ),
         Kind::Texts => (vec!["[]", "['a', 'b']"], vec!["'a'", "[1]", "['']"]),
         Kind::Methods => (vec!["['GET']", "['POST', 'PUT']"], vec!["[]", "['GTE']", "'GET'"]),
         Kind::Grants(_) => (

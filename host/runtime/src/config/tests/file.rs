@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::super::*;
 use super::{GOOD, parse, rendered};
+use crate::CronSchedule;
 
 #[test]
 fn a_full_file_is_typed() {
@@ -85,6 +86,19 @@ fn defaults_are_the_documented_ones() {
     assert_eq!(file.table_location(), "/t");
     assert_eq!(file.checkpoint_location(), "dbfs:/Volumes/a/b/c");
     assert_eq!(file.component_path().unwrap(), Path::new("/lakes/./my.wasm"));
+}
+
+#[test]
+fn a_schedule_is_in_utc_unless_another_zone_is_named() {
+    let with = |lines: &str| {
+        let file = parse(&GOOD.replace("interval = \"1m 30s\"", lines)).unwrap();
+        file.config().trigger.schedule.clone().unwrap()
+    };
+    let zone = |zone| CronSchedule::parse("0 */2 * * *", zone).unwrap();
+    assert_eq!(with("cron = \"0 */2 * * *\""), zone("UTC"));
+    assert_ne!(zone("UTC"), zone("Europe/Berlin"));
+    let lines = "time_zone = \"Europe/Berlin\"\ncron = \"0 */2 * * *\"";
+    assert_eq!(with(lines), zone("Europe/Berlin"));
 }
 
 #[test]

@@ -163,6 +163,57 @@ const MISTAKES: &[Case] = &[
         31,
         &["can't be 0"],
     ),
+    (
+        "interval = \"1m 30s\"",
+        "cron = \"0 2 * *\"",
+        31,
+        &[
+            "`cron` in [trigger] is not a cron pattern: \"0 2 * *\"",
+            "write minute, hour",
+        ],
+    ),
+    (
+        "interval = \"1m 30s\"",
+        "cron = \"0 25 * * *\"",
+        31,
+        &["`cron` in [trigger] is not a cron pattern: ", "out of bounds"],
+    ),
+    (
+        "interval = \"1m 30s\"",
+        "cron = \"0 0 30 2 *\"",
+        31,
+        &["is a time that never comes: \"0 0 30 2 *\"", "a day that exists"],
+    ),
+    (
+        "interval = \"1m 30s\"",
+        "interval = \"1m 30s\"\ncron = \"@daily\"",
+        32,
+        &[
+            "`cron` in [trigger] can't stand beside `interval`",
+            "leave out this key",
+        ],
+    ),
+    (
+        "interval = \"1m 30s\"",
+        "cron = \"@daily\"\ntime_zone = \"europe/berlin\"",
+        32,
+        &[
+            "`time_zone` in [trigger] is not a time zone: \"europe/berlin\"",
+            "did you mean \"Europe/Berlin\"?",
+        ],
+    ),
+    (
+        "interval = \"1m 30s\"",
+        "cron = \"@daily\"\ntime_zone = \"zzz\"",
+        32,
+        &["is not a time zone: \"zzz\"", "a name of the IANA database"],
+    ),
+    (
+        "interval = \"1m 30s\"",
+        "interval = \"1m 30s\"\ntime_zone = \"Europe/Berlin\"",
+        32,
+        &["`time_zone` in [trigger] is for `cron`, which is missing"],
+    ),
     ("attempts = 3", "attempts = 99999999999", 34, &["is too large"]),
     (
         "attempts = 3",
