@@ -198,7 +198,7 @@ fn known_keys(table: &DeTable<'_>, known: &[&str], shape: &str) -> Result<(), Re
     Err(Refusal::new(format!("has an unknown key `{unknown}`"), remedy))
 }
 
-fn secret(value: &DeValue<'_>, folder: &Path) -> Result<SecretRef, Refusal> {
+pub(super) fn secret(value: &DeValue<'_>, folder: &Path) -> Result<SecretRef, Refusal> {
     SecretRef::parse(value::text(value)?, folder).map_err(|error| Refusal {
         fault: error.to_string(),
         remedy: "refer to it with ${env:NAME} or ${file:path}".to_owned(),
@@ -207,7 +207,7 @@ fn secret(value: &DeValue<'_>, folder: &Path) -> Result<SecretRef, Refusal> {
 }
 
 /// A value that may be written out, as names may.
-fn open(value: &DeValue<'_>, folder: &Path) -> Result<SecretRef, Refusal> {
+pub(super) fn open(value: &DeValue<'_>, folder: &Path) -> Result<SecretRef, Refusal> {
     let parsed = SecretRef::parse_open(value::text(value)?, folder);
     parsed.map_err(|error| Refusal::new(error.to_string(), "write a name, or ${env:NAME}"))
 }

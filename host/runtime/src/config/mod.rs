@@ -26,8 +26,8 @@ use sandbar_pipeline::read_text_file;
 
 pub use error::{ConfigError, Problem};
 pub use model::{
-    CheckpointConfig, CredentialConfig, CredentialKind, OAuth2Config, PipelineConfig, SinkConfig,
-    SourceConfig, TlsConfig, TriggerConfig,
+    CheckpointConfig, CredentialConfig, CredentialKind, OAuth2Config, PipelineConfig, RegistryConfig,
+    SinkConfig, SourceConfig, SwapConfig, TlsConfig, TriggerConfig,
 };
 pub use reference::{pipeline_file_reference, pipeline_file_schema};
 pub use sandbar_policy::Secret;

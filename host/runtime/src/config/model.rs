@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sandbar_delta::OffsetStorage;
-use sandbar_pipeline::RetryPolicy;
+use sandbar_pipeline::{Probation, RetryPolicy};
 use sandbar_policy::{Grants, Limits};
 use serde_json::{Map, Value};
 
@@ -24,6 +24,8 @@ pub struct PipelineConfig {
     pub checkpoint: CheckpointConfig,
     /// When a micro-batch starts and how large it may be.
     pub trigger: TriggerConfig,
+    /// The table `[swap]`: how another version of the component takes over.
+    pub swap: SwapConfig,
     /// The table `[retry]`: what happens when the remote is unavailable. Its pauses do not vary until a run begins.
     pub retry: RetryPolicy,
 }
@@ -31,12 +33,19 @@ pub struct PipelineConfig {
 /// The table `[source]`.
 #[derive(Debug, Clone)]
 pub struct SourceConfig {
-    /// A built-in's name or a path to a `.wasm` file.
+    /// A built-in's name, a path to a `.wasm` file, a version in the folder of components, or a reference to a registry.
     pub component: String,
     /// The stream, where the component has more than one.
     pub stream: Option<String>,
     /// The digest that the component must have: `sha256:` and 64 hexadecimal digits.
     pub digest: Option<String>,
+    /// Public keys of minisign, by one of which the component must be signed. None by default, so that nothing needs a
+    /// signature.
+    pub trust: Vec<String>,
+    /// Whether another version takes over when the component's file or tag leads to one.
+    pub watch: bool,
+    /// The table `[source.registry]`: how the component's registry is reached.
+    pub registry: RegistryConfig,
     /// The component's own options, checked with [`PipelineFile::check_options`](super::PipelineFile::check_options).
     pub options: Map<String, Value>,
     /// Columns that tell rows apart, so that none may come twice in a micro-batch; nothing means what the component says,
@@ -50,6 +59,33 @@ pub struct SourceConfig {
     pub limits: Limits,
     /// Whom the host trusts besides.
     pub tls: TlsConfig,
+}
+
+/// The table `[source.registry]`.
+#[derive(Debug, Clone, Default)]
+pub struct RegistryConfig {
+    /// The user name and the password. Nothing means what Docker's configuration holds for that registry.
+    pub login: Option<(SecretRef, SecretRef)>,
+    /// A file of PEM certificates of authorities that are trusted beside those of this machine.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// The table `[swap]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SwapConfig {
+    /// How long a version that took over has to prove itself.
+    pub probation: Probation,
+    /// The time from one look at the component's file or tag to the next, where it is watched.
+    pub watch_interval: Duration,
+}
+
+impl Default for SwapConfig {
+    fn default() -> Self {
+        Self {
+            probation: Probation::default(),
+            watch_interval: Duration::from_secs(30),
+        }
+    }
 }
 
 /// The table `[source.tls]`.

@@ -76,6 +76,7 @@ fn pipeline(mut root: Section<'_>, folder: &Path, mistakes: &Mistakes) -> Option
     }
     checkpoint.finish();
     let trigger = trigger(root.section("trigger"));
+    let swap = swap(root.section("swap"));
     let retry = retry(root.section("retry"));
     root.finish();
     Some(PipelineConfig {
@@ -84,6 +85,7 @@ fn pipeline(mut root: Section<'_>, folder: &Path, mistakes: &Mistakes) -> Option
         sink: sink?,
         checkpoint: CheckpointConfig { location: location? },
         trigger,
+        swap,
         retry,
     })
 }
@@ -92,6 +94,8 @@ fn source(mut section: Section<'_>, folder: &Path, mistakes: &Mistakes) -> Optio
     let component = section.required("component", "component = \"comments\"", value::string);
     let stream = section.read("stream", value::string);
     let digest = section.read("digest", value::digest);
+    let trust = trust(&mut section);
+    let watch = section.read("watch", value::boolean).unwrap_or_default();
     let key = section.read("key", value::array).is_some();
     let key = key.then(|| section.list("key", value::string));
     let options = section
@@ -106,6 +110,7 @@ fn source(mut section: Section<'_>, folder: &Path, mistakes: &Mistakes) -> Optio
         .filter_map(|entry| grant::credential(entry, folder, &grants))
         .collect();
     let limits = limits(section.section("limits"));
+    let registry = registry(section.section("registry"), folder);
     let mut tls = section.section("tls");
     let ca_file = tls.read("ca_file", value::string);
     tls.finish();
@@ -114,6 +119,9 @@ fn source(mut section: Section<'_>, folder: &Path, mistakes: &Mistakes) -> Optio
         component: component?,
         stream,
         digest,
+        trust,
+        watch,
+        registry,
         options,
         key,
         grants,
@@ -123,6 +131,41 @@ fn source(mut section: Section<'_>, folder: &Path, mistakes: &Mistakes) -> Optio
             ca_file: ca_file.map(|path| folder.join(path)),
         },
     })
+}
+
+/// Without a key everything would be trusted, so that an empty list says something that nobody means.
+fn trust(section: &mut Section<'_>) -> Vec<String> {
+    let given = section.read("trust", value::array);
+    if given.is_some_and(|keys| keys.is_empty()) {
+        let remedy = "write a public key of minisign, or leave the key out if no signature is needed";
+        section.refuse_value("trust", Refusal::new("is empty", remedy));
+    }
+    section.list("trust", value::public_key)
+}
+
+fn registry(mut section: Section<'_>, folder: &Path) -> RegistryConfig {
+    let username = section.read("username", |value| grant::open(value, folder));
+    let password = section.read("password", |value| grant::secret(value, folder));
+    let ca_file = section.read("ca_file", value::string);
+    let login = match (username, password) {
+        (Some(username), Some(password)) => Some((username, password)),
+        (Some(_), None) => {
+            let remedy = "write a `password` beside it";
+            section.refuse_value("username", Refusal::new("stands alone", remedy));
+            None
+        }
+        (None, Some(_)) => {
+            let remedy = "write a `username` beside it";
+            section.refuse_value("password", Refusal::new("stands alone", remedy));
+            None
+        }
+        (None, None) => None,
+    };
+    section.finish();
+    RegistryConfig {
+        login,
+        ca_file: ca_file.map(|path| folder.join(path)),
+    }
 }
 
 fn limits(mut section: Section<'_>) -> Limits {
@@ -199,6 +242,21 @@ fn schedule(section: &mut Section<'_>) -> Option<CronSchedule> {
         section.refuse_value("time_zone", refusal);
     }
     section.read("cron", |value| value::cron(value, zone.unwrap_or(Tz::UTC)))
+}
+
+fn swap(mut section: Section<'_>) -> SwapConfig {
+    let default = SwapConfig::default();
+    let batches = section.read("probation_batches", value::count);
+    let time = section.read("probation_time", value::duration);
+    let watch_interval = section.read("watch_interval", value::duration);
+    section.finish();
+    SwapConfig {
+        probation: Probation {
+            batches: batches.unwrap_or(default.probation.batches),
+            time: time.unwrap_or(default.probation.time),
+        },
+        watch_interval: watch_interval.unwrap_or(default.watch_interval),
+    }
 }
 
 fn retry(mut section: Section<'_>) -> RetryPolicy {

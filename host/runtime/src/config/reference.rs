@@ -60,6 +60,8 @@ enum Kind {
     PipelineName,
     Location,
     Digest,
+    /// Public keys of minisign, at least one.
+    PublicKeys,
     /// `scheme://host[:port][/path-prefix]`.
     Origin {
         wildcard: bool,
@@ -157,6 +159,12 @@ static TABLES: &[Table] = &[
             other pipelines of the process go on.",
     },
     Table {
+        path: "source.registry",
+        form: Form::Table,
+        presence: Optional,
+        doc: "How the registry of the component is reached.",
+    },
+    Table {
         path: "source.tls",
         form: Form::Table,
         presence: Optional,
@@ -179,6 +187,14 @@ static TABLES: &[Table] = &[
         form: Form::Table,
         presence: Optional,
         doc: "When micro-batches start, and how large they may be.",
+    },
+    Table {
+        path: "swap",
+        form: Form::Table,
+        presence: Optional,
+        doc: "How another version of the component takes over while the pipeline runs. It is on probation until it has \
+            committed some micro-batches, or has worked for some time; if it fails before that, the version before it \
+            takes over again.",
     },
     Table {
         path: "retry",
@@ -205,8 +221,10 @@ static KEYS: &[Key] = &[
         "component",
         Kind::Text,
         Required,
-        "A built-in component, such as `comments`, or the path of a \
-        `.wasm` file. A value with a slash, or with `.wasm` at its end, is a path.",
+        "A built-in component, such as `comments`; the path of a \
+        `.wasm` file; `name@version` or `sha256:...` in the folder `components/` beside the file; or \
+        `oci://host/repository:tag`, `@sha256:...` too. A value with a slash, or with `.wasm` at its end, is a path \
+        unless it begins with `oci://`.",
     ),
     key(
         "source",
@@ -223,6 +241,22 @@ static KEYS: &[Key] = &[
         Optional,
         "Pins the component. A component with another digest is refused \
         before it is compiled. `sandbar inspect COMPONENT` prints the digest.",
+    ),
+    key(
+        "source",
+        "trust",
+        Kind::PublicKeys,
+        Optional,
+        "Public keys of minisign. A component that is not signed with one of them is refused before it is compiled. \
+        Components that are built in need no signature.",
+    ),
+    key(
+        "source",
+        "watch",
+        Kind::Boolean,
+        default("false"),
+        "Whether the component's file or tag is watched while the pipeline runs. When it leads to another version, that \
+        one takes over, as with `sandbar swap`.",
     ),
     key(
         "source",
@@ -380,6 +414,27 @@ static KEYS: &[Key] = &[
         beside those of this machine. The environment variable `SSL_CERT_FILE` replaces those of this machine.",
     ),
     key(
+        "source.registry",
+        "username",
+        Kind::OpenSecret,
+        Optional,
+        "The user name at the registry. Left out, it is what `docker login` keeps for that registry.",
+    ),
+    key(
+        "source.registry",
+        "password",
+        Kind::Secret,
+        Optional,
+        "The password or token. It goes with `username`.",
+    ),
+    key(
+        "source.registry",
+        "ca_file",
+        Kind::Text,
+        Optional,
+        "A file of PEM certificates of authorities that are trusted for the registry, beside those of this machine.",
+    ),
+    key(
         "sink",
         "table",
         Kind::Location,
@@ -469,6 +524,27 @@ static KEYS: &[Key] = &[
         default("\"4GiB\""),
         "Bytes of Arrow rows that one micro-batch \
         may take. A sequential source is committed before it has more. A range that has more is refused.",
+    ),
+    key(
+        "swap",
+        "probation_batches",
+        COUNT_32,
+        default("3"),
+        "Micro-batches after which a new version has proven itself.",
+    ),
+    key(
+        "swap",
+        "probation_time",
+        Kind::Duration,
+        default("\"60s\""),
+        "The time after which a new version has proven itself without them, if its last poll went well.",
+    ),
+    key(
+        "swap",
+        "watch_interval",
+        Kind::Duration,
+        default("\"30s\""),
+        "The time between two looks at the component's file or tag, where `source.watch` is set.",
     ),
     key(
         "retry",
@@ -731,6 +807,7 @@ impl Kind {
             Self::Text | Self::PipelineName | Self::HeaderName | Self::OpenSecret => "text".into(),
             Self::Location => "path or URL".into(),
             Self::Digest => "`\"sha256:...\"`".into(),
+            Self::PublicKeys => "array of `\"RW...\"`".into(),
             Self::Origin { wildcard: true } => "origin".into(),
             Self::Origin { wildcard: false } => "origin without `*`".into(),
             Self::Secret => "secret".into(),
@@ -766,6 +843,9 @@ impl Kind {
             Self::Text | Self::OpenSecret | Self::Location => text(r"\S"),
             Self::PipelineName => text("^[a-z0-9][a-z0-9_-]{0,63}$"),
             Self::Digest => text("^sha256:[0-9a-f]{64}$"),
+            Self::PublicKeys => json!({
+                "type": "array", "minItems": 1, "items": text("^RW[A-Za-z0-9+/]{54}$"),
+            }),
             Self::Origin { wildcard: true } => text(r"^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\s]"),
             Self::Origin { wildcard: false } => text(r"^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\s*]"),
             Self::HeaderName => text("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"),

@@ -223,6 +223,21 @@ pub(super) fn digest(value: &DeValue<'_>) -> Result<String, Refusal> {
     Err(refusal)
 }
 
+/// A public key of minisign: the algorithm "Ed", a number of 8 bytes and a key of 32, in Base64.
+pub(super) fn public_key(value: &DeValue<'_>) -> Result<String, Refusal> {
+    let text = text(value)?;
+    let base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    if text.len() == 56 && text.starts_with("RW") && text.bytes().all(base64) {
+        return Ok(text.to_owned());
+    }
+    let mut refusal = Refusal::new(
+        "is no public key of minisign",
+        "write the line that begins with RW in the file minisign.pub",
+    );
+    refusal.help = Some("`minisign -G` makes a pair of keys".to_owned());
+    Err(refusal)
+}
+
 /// As [`origin`], without a wildcard.
 pub(super) fn exact_origin(value: &DeValue<'_>) -> Result<String, Refusal> {
     let text = origin(value)?;

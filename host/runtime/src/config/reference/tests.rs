@@ -49,6 +49,10 @@ fn file_with(key: &Key, value: &str) -> Toml {
             vec![toml::Value::from(credential(kind))].into(),
         );
     }
+    if key.table == "source.registry" {
+        let login = "username = 'me'\npassword = '${env:X}'".parse::<Toml>().unwrap();
+        file["source"].as_table_mut().unwrap().insert("registry".into(), login.into());
+    }
     if key.name == "time_zone" {
         file.insert("trigger".into(), Toml::new().into());
         file["trigger"]
@@ -91,6 +95,10 @@ fn examples(kind: Kind) -> (Vec<&'static str>, Vec<&'static str>) {
         Kind::Digest => (
             vec!["'sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef'"],
             vec!["'sha256:12'", "1"],
+        ),
+        Kind::PublicKeys => (
+            vec!["['RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3']"],
+            vec!["[]", "['RWQf']", "['x']", "'RWQf'"],
         ),
         Kind::Origin { .. } => (
             vec!["'https://api.example.com'", "'HTTPS://api.example.com/v1'"],
