@@ -117,7 +117,7 @@ fn wasmtime_and_delta_are_each_known_to_one_crate() {
 
 #[test]
 fn egress_is_built_without_wasmtime_and_policy_without_tokio() {
-    for name in ["sandbar-egress", "sandbar-volumes"] {
+    for name in ["sandbar-egress", "sandbar-registry", "sandbar-volumes"] {
         let needs = closure(name);
         assert!(
             needs.contains("tokio") && needs.iter().all(|need| !is_wasmtime(need)),
@@ -176,6 +176,7 @@ fn guests_know_nothing_of_hosts_and_arrows_point_downward() {
                 | "tests/track"
         ),
         "host/volumes" => to == "host/pipeline",
+        "host/registry" => matches!(to, "host/pipeline" | "host/policy"),
         "host/egress" => matches!(to, "host/pipeline" | "host/policy"),
         "host/pipeline" => to == "host/policy",
         "host/policy" | "host/rows" => false,
@@ -320,6 +321,7 @@ fn an_embedder_builds_no_guests() {
         "host/sandbox",
         "host/delta",
         "host/pipeline",
+        "host/registry",
         "host/volumes",
     ] {
         let manifest = manifest(&repository().join(folder).join("Cargo.toml"));
