@@ -407,12 +407,14 @@ impl<'a> Session<'a> {
             false => "pull",
         };
         let scope = format!("repository:{}:{actions}", self.reference.repository());
-        let mut query = url.query_pairs_mut();
-        if let Some(service) = service {
-            query.append_pair("service", service);
+        {
+            // It must be gone before the next await, since it can't move to another thread.
+            let mut query = url.query_pairs_mut();
+            if let Some(service) = service {
+                query.append_pair("service", service);
+            }
+            query.append_pair("scope", &scope);
         }
-        query.append_pair("scope", &scope);
-        drop(query);
         let mut request = self.client()?.get(url);
         if let Some(credentials) = credentials
             && let Some(basic) = self.header(&what, &credentials.basic())?

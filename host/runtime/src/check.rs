@@ -82,12 +82,8 @@ impl Finding {
     }
 }
 
-fn granted<F>(open: &OpenPipeline<F>) -> String {
-    let wants_http = open
-        .connector
-        .imports()
-        .iter()
-        .any(|i| i.name.starts_with("wasi:http/") || i.name.starts_with("sandbar:connector/http@"));
+fn granted<F: SinkFactory>(open: &OpenPipeline<F>) -> String {
+    let wants_http = open.connector().wants_http();
     match (open.permissions.is_empty(), wants_http) {
         (true, true) => "none, although the component imports HTTP".into(),
         (true, false) => "none, and the component asks for none".into(),
@@ -99,7 +95,10 @@ impl Runtime {
     /// The stream that is read, and the others that these options and grants give access to.
     async fn check_stream<F: SinkFactory>(&self, open: &OpenPipeline<F>) -> CheckItem {
         let options = open.file.config().source.options.clone().into();
-        let found = open.connector.discover_in(open.source.context(), &options).await;
+        let found = open
+            .connector()
+            .discover_in(open.source.context(), &options)
+            .await;
         let read = &open.source.stream().name;
         let finding = match found {
             Ok(streams) if streams.len() > 1 => {

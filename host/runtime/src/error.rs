@@ -1,11 +1,13 @@
 use std::path::PathBuf;
 
-use sandbar_pipeline::{CheckpointError, PipelineError, Remedy, SinkError, SourceError};
+use sandbar_pipeline::{CheckpointError, ComponentId, PipelineError, Remedy, SinkError, SourceError};
 use sandbar_policy::PolicyError;
+use sandbar_registry::RegistryError;
 use sandbar_sandbox::SandboxError;
 
 use crate::config::ConfigError;
 use crate::preview::PreviewError;
+use crate::swap::SwapCheck;
 
 /// Why something could not be done, from wherever it comes.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -36,6 +38,40 @@ pub enum RuntimeError {
         nearest: Option<String>,
         /// The built-in ones.
         known: String,
+    },
+    /// A component can't be found, fetched or trusted.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// A version that was swapped in is gone: its copy in the checkpoint location, and what its reference leads to.
+    #[error(
+        "{} {} ({}) was swapped in, but its copy is gone from the checkpoint location, and {reference} leads to {found} \
+         now; let the pipeline file name the version to go on with",
+        version.name, version.version, version.digest
+    )]
+    VersionLost {
+        /// The version.
+        version: ComponentId,
+        /// Where it came from.
+        reference: String,
+        /// The digest that is there now.
+        found: String,
+    },
+    /// Another version of the component did not take over. The one that reads goes on.
+    #[error("{check}")]
+    Swap {
+        /// The check that it did not pass.
+        check: SwapCheck,
+        /// Why not.
+        #[source]
+        source: Box<RuntimeError>,
+    },
+    /// There is no such pipeline here, or it does not do what this needs.
+    #[error("pipeline {name}: {reason}")]
+    Pipeline {
+        /// The pipeline.
+        name: String,
+        /// What is the matter, and what to do.
+        reason: String,
     },
     /// A grant, a credential or a setting of the network is not well-formed.
     #[error(transparent)]
@@ -88,7 +124,9 @@ impl RuntimeError {
                 CheckpointError::Location { .. } | CheckpointError::Foreign { .. }
             ),
             Self::Sandbox(e) => matches!(e, SandboxError::Policy(_)),
-            Self::Sink(_) | Self::Preview(_) => false,
+            Self::Registry(e) => !e.is_transient(),
+            Self::Swap { source, .. } => source.is_configuration(),
+            Self::Sink(_) | Self::Preview(_) | Self::VersionLost { .. } | Self::Pipeline { .. } => false,
         }
     }
 
@@ -105,6 +143,7 @@ impl RuntimeError {
                 ..
             } => of_source(e),
             Self::Run { source, .. } => source.remedies(),
+            Self::Swap { source, .. } => source.remedies(),
             _ => vec![],
         }
     }

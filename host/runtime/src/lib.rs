@@ -30,6 +30,9 @@ mod single_writer;
 mod sink;
 mod source_options;
 mod status;
+mod supervisor;
+mod swap;
+mod versions;
 
 pub use check::{CheckItem, Finding};
 pub use config::{
@@ -58,3 +61,5 @@ pub use sandbar_sandbox::{
 };
 pub use schedule::{CronSchedule, ScheduleError};
 pub use status::{PastBatch, PipelineStatus};
+pub use supervisor::{PipelineReport, PipelineState, Restart, Supervisor, SupervisorOptions};
+pub use swap::{SwapCheck, SwapReport, SwapRequest};

@@ -6,7 +6,7 @@ use sandbar_delta::DeltaSinkFactory;
 use sandbar_pipeline::{
     BatchReport, CheckpointError, CheckpointLocation, CheckpointOwner, Clock, Offset, Pipeline,
     PipelineError, PipelineObserver, PipelineOptions, ReadLimit, RetryPolicy, RunSummary, Sink, SinkError,
-    SinkFactory, Source, SourceError, Start, StopSignal, Trigger,
+    SinkFactory, Source, SourceError, Start, StopSignal, Successors, Trigger, VersionRecord, with_causes,
 };
 use sandbar_sandbox::{Connector, SandboxError, SandboxSource};
 use uuid::Uuid;
@@ -17,6 +17,7 @@ use crate::conditional_put::Denied;
 use crate::config::PipelineFile;
 use crate::location::CheckpointPlace;
 use crate::source_options::{open_options, permissions};
+use crate::versions::{LoadedVersion, StartingVersion};
 
 /// The interval of polls when the file does not say.
 pub(crate) const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
@@ -27,7 +28,11 @@ pub(crate) const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
 /// [`Runtime::open_with`](crate::Runtime::open_with).
 pub struct OpenPipeline<F = DeltaSinkFactory> {
     pub(crate) file: PipelineFile,
-    pub(crate) connector: Arc<Connector>,
+    pub(crate) version: LoadedVersion,
+    /// What the checkpoint location holds of earlier versions.
+    pub(crate) record: Option<VersionRecord>,
+    /// Whether the record changed because the process before ended while a version was on probation.
+    pub(crate) interrupted: bool,
     pub(crate) source: Arc<SandboxSource>,
     pub(crate) parts: Parts<F>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -47,10 +52,16 @@ pub(crate) struct Parts<F> {
 impl<F: SinkFactory> OpenPipeline<F> {
     pub(crate) async fn from_parts(
         file: &PipelineFile,
-        connector: Arc<Connector>,
+        start: StartingVersion,
         parts: Parts<F>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, RuntimeError> {
+        let StartingVersion {
+            version,
+            record,
+            interrupted,
+        } = start;
+        let connector = version.connector.clone();
         check_options(file, connector.description()).await?;
         let options = {
             // It reads the secrets' files.
@@ -60,15 +71,13 @@ impl<F: SinkFactory> OpenPipeline<F> {
         let options = options.await.map_err(|e| SourceError::Sandbox(Box::new(e)))??;
         let permissions = permissions(&options);
         let location = parts.checkpoint.location.clone();
-        let opened = SandboxSource::open(connector.clone(), location, options).await;
-        let source = opened.map_err(|e| match e {
-            SourceError::InvalidOptions(message) => RuntimeError::from(file.option_error(&message)),
-            other => other.into(),
-        })?;
-        let source = with_key(source, file)?;
+        let opened = SandboxSource::open(connector, location, options).await;
+        let source = with_key(opened.map_err(|e| opening_error(file, e))?, file)?;
         Ok(Self {
             file: file.clone(),
-            connector,
+            version,
+            record,
+            interrupted,
             source: Arc::new(source),
             parts,
             clock,
@@ -78,7 +87,7 @@ impl<F: SinkFactory> OpenPipeline<F> {
 
     /// The component that reads.
     pub fn connector(&self) -> &Connector {
-        &self.connector
+        &self.version.connector
     }
 
     /// The file that describes it.
@@ -116,20 +125,56 @@ impl<F: SinkFactory> OpenPipeline<F> {
         observer: Arc<dyn PipelineObserver>,
         stop: StopSignal,
     ) -> Result<RunSummary, RuntimeError> {
-        self.connector.process().check().map_err(SandboxError::from)?;
+        self.check_process()?;
+        let pipeline = self.pipeline().await?;
+        self.run_pipeline(pipeline, trigger, observer, stop).await
+    }
+
+    async fn run_pipeline(
+        &self,
+        pipeline: Pipeline<SandboxSource, F::Sink>,
+        trigger: Trigger,
+        observer: Arc<dyn PipelineObserver>,
+        stop: StopSignal,
+    ) -> Result<RunSummary, RuntimeError> {
+        let id = self.connector().id();
         tracing::info!(
             pipeline = %self.name(),
-            component = %self.connector.id().name,
-            version = %self.connector.id().version,
-            digest = %self.connector.id().digest,
+            component = %id.name,
+            version = %id.version,
+            digest = %id.digest,
             may = ?self.permissions,
             "starting"
         );
-        let pipeline = self.pipeline().await?.with_trigger(trigger);
-        let mut pipeline = pipeline.with_observer(observer).with_stop(stop);
+        let mut pipeline = pipeline
+            .with_trigger(trigger)
+            .with_observer(observer)
+            .with_stop(stop);
         let outcome = pipeline.run().await;
         pipeline.close().await;
         outcome.map_err(|e| self.failed(e))
+    }
+
+    /// The same with other versions of the component, which take over when they are offered.
+    pub(crate) async fn run_with_successors(
+        &self,
+        trigger: Trigger,
+        observer: Arc<dyn PipelineObserver>,
+        stop: StopSignal,
+        successors: Successors<SandboxSource>,
+    ) -> Result<RunSummary, RuntimeError> {
+        self.check_process()?;
+        if let Some(record) = self.record.as_ref().filter(|_| self.interrupted)
+            && let Err(e) = self.parts.checkpoint.location.save_versions(record).await
+        {
+            // The next start finds it once more, and decides the same.
+            tracing::warn!(pipeline = %self.name(), error = %with_causes(&e), "the record of versions can't be written");
+        }
+        let pipeline = self
+            .pipeline()
+            .await?
+            .with_successors(successors, self.record.clone());
+        self.run_pipeline(pipeline, trigger, observer, stop).await
     }
 
     /// Sets where the next micro-batch starts, as a micro-batch without rows.
@@ -137,7 +182,7 @@ impl<F: SinkFactory> OpenPipeline<F> {
     /// # Errors
     /// As [`OpenPipeline::run`].
     pub async fn reset(&self, to: Offset) -> Result<BatchReport, RuntimeError> {
-        self.connector.process().check().map_err(SandboxError::from)?;
+        self.check_process()?;
         let mut pipeline = self.pipeline().await?;
         let outcome = pipeline.reset(to).await;
         pipeline.close().await;
@@ -152,6 +197,10 @@ impl<F: SinkFactory> OpenPipeline<F> {
     /// opened, [`RuntimeError::Checkpoint`] when the checkpoint location can't be used.
     pub async fn pipeline(&self) -> Result<Pipeline<SandboxSource, F::Sink>, RuntimeError> {
         self.pipeline_with(varied(self.file.config().retry)).await
+    }
+
+    fn check_process(&self) -> Result<(), SandboxError> {
+        Ok(self.connector().process().check()?)
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -222,7 +271,8 @@ impl<F: SinkFactory> OpenPipeline<F> {
                 max_bytes: Some(config.trigger.max_bytes_per_batch),
             })
             .with_parallelism(config.source.limits.parallelism as usize)
-            .with_retry(retry);
+            .with_retry(retry)
+            .with_probation(config.swap.probation);
         let (source, clock) = (self.source.clone(), self.clock.clone());
         Ok(Pipeline::new(source, sink, checkpoint, clock, options))
     }
@@ -240,6 +290,14 @@ impl<F: SinkFactory> OpenPipeline<F> {
     }
 }
 
+/// An error of a component that is opened with the options of a file.
+pub(crate) fn opening_error(file: &PipelineFile, error: SourceError) -> RuntimeError {
+    match error {
+        SourceError::InvalidOptions(message) => file.option_error(&message).into(),
+        other => other.into(),
+    }
+}
+
 /// A policy with pauses that no other process has.
 fn varied(policy: RetryPolicy) -> RetryPolicy {
     let (seed, _) = Uuid::new_v4().as_u64_pair();
@@ -248,7 +306,7 @@ fn varied(policy: RetryPolicy) -> RetryPolicy {
 
 /// The source with the key of its rows: the file's for every reading, the component's for ranges alone. A
 /// row that changed comes again in many a sequential reading, and its key with it.
-fn with_key(source: SandboxSource, file: &PipelineFile) -> Result<SandboxSource, RuntimeError> {
+pub(crate) fn with_key(source: SandboxSource, file: &PipelineFile) -> Result<SandboxSource, RuntimeError> {
     let schema = source.schema();
     let missing = |key: &[String]| {
         let mut key = key.iter();

@@ -32,7 +32,7 @@ impl Runtime {
         rows: u64,
     ) -> Result<(Arc<arrow_schema::Schema>, Vec<RecordBatch>), RuntimeError> {
         self.check_process()?;
-        let connector = self.load_for(file).await?;
+        let version = self.load_named(file).await?;
         let sink = {
             let (file, clock) = (file.clone(), self.clock());
             tokio::task::spawn_blocking(move || table_of(&file, clock))
@@ -42,7 +42,7 @@ impl Runtime {
             checkpoint: CheckpointPlace::memory(),
             table: file.table_location(),
         };
-        let open = OpenPipeline::from_parts(file, connector, parts, self.clock()).await?;
+        let open = OpenPipeline::from_parts(file, version.into(), parts, self.clock()).await?;
         let batches = read_first(&open, rows).await?;
         let mut before = 0;
         for rows in &batches {

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use sandbar_egress::Process;
 use sandbar_pipeline::{
@@ -11,7 +11,7 @@ use sandbar_policy::Limits;
 use sandbar_sandbox::{
     Compiler, ComponentBytes, ComponentCache, Connector, OpenOptions, Sandbox, SandboxError, SandboxSource,
 };
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::Mutex;
 
 use crate::RuntimeError;
 use crate::config::{PipelineFile, nearest};
@@ -33,11 +33,13 @@ pub struct Runtime {
     process: Process,
     /// One engine for each size of the stack.
     sandboxes: Mutex<HashMap<u64, Sandbox>>,
-    /// By digest and stack. Each has a cell of its own, so that none waits for a slow one.
+    /// By digest and stack, as long as someone uses them. Each has a lock of its own, so that none waits for a slow one.
     loaded: Mutex<HashMap<(String, u64), Loaded>>,
+    /// Where components of registries are kept.
+    registry_cache: Option<PathBuf>,
 }
 
-type Loaded = Arc<OnceCell<Arc<Connector>>>;
+type Loaded = Arc<Mutex<Weak<Connector>>>;
 
 /// Puts remedies into words that follow the text of an error, with what separates them from it. Empty for none.
 pub type RemedyWords = fn(&[Remedy]) -> String;
@@ -114,6 +116,7 @@ impl RuntimeBuilder {
             process: Process::this(),
             sandboxes: Mutex::new(HashMap::from([(stack, Sandbox::new(stack)?)])),
             loaded: Mutex::default(),
+            registry_cache: self.cache.map(|cache| cache.join("registry")),
         })
     }
 }
@@ -168,7 +171,7 @@ impl Runtime {
     }
 
     /// A component, as far as it may be long and one byte more.
-    async fn read(
+    pub(crate) async fn read(
         &self,
         name: &str,
         path: Option<&Path>,
@@ -209,7 +212,7 @@ impl Runtime {
         }
     }
 
-    async fn load_component(
+    pub(crate) async fn load_component(
         &self,
         name: &str,
         component: ComponentBytes,
@@ -218,22 +221,28 @@ impl Runtime {
         let sandbox = self.sandbox(limits.stack).await?;
         let cell = {
             let mut loaded = self.loaded.lock().await;
+            // Versions that were swapped out are gone once nothing reads with them any more.
+            loaded.retain(|_, cell| {
+                cell.try_lock().is_ok_and(|known| known.strong_count() > 0) || Arc::strong_count(cell) > 1
+            });
             let key = (component.digest().to_owned(), limits.stack);
             loaded.entry(key).or_default().clone()
         };
-        let connector = cell.get_or_try_init(|| async {
-            let connector = Connector::load(
-                &sandbox,
-                &component,
-                name,
-                &self.compiler,
-                self.cache.as_ref(),
-                limits,
-            );
-            let connector = connector.await?;
-            Ok::<_, RuntimeError>(Arc::new(connector))
-        });
-        connector.await.cloned()
+        let mut known = cell.lock().await;
+        if let Some(connector) = known.upgrade() {
+            return Ok(connector);
+        }
+        let connector = Connector::load(
+            &sandbox,
+            &component,
+            name,
+            &self.compiler,
+            self.cache.as_ref(),
+            limits,
+        );
+        let connector = Arc::new(connector.await?);
+        *known = Arc::downgrade(&connector);
+        Ok(connector)
     }
 
     async fn sandbox(&self, stack: u64) -> Result<Sandbox, RuntimeError> {
@@ -244,31 +253,6 @@ impl Runtime {
         let sandbox = Sandbox::new(stack)?;
         sandboxes.insert(stack, sandbox.clone());
         Ok(sandbox)
-    }
-
-    /// Loads the component that a pipeline file names, after it was compared with the file's pin: a foreign one is neither
-    /// compiled nor asked anything.
-    ///
-    /// # Errors
-    /// As [`Runtime::load`]; [`RuntimeError::Config`] when the digest is another one than the file's.
-    pub async fn load_for(&self, file: &PipelineFile) -> Result<Arc<Connector>, RuntimeError> {
-        let config = &file.config().source;
-        let path = file.component_path();
-        let component = self
-            .read(&config.component, path.as_deref(), &config.limits)
-            .await?;
-        // What is too long was not read to its end, and is refused by whoever loads it.
-        let whole = component.bytes().len() as u64 <= config.limits.component_size;
-        if let Some(pin) = config.digest.as_ref().filter(|_| whole) {
-            let found = component.digest();
-            if pin != found {
-                let message = format!("the component has the digest {found}");
-                let help = "compare where the component came from; write the new digest only if you trust it";
-                return Err(file.error_at("source.digest", &message, Some(help)).into());
-            }
-        }
-        self.load_component(&config.component, component, &config.limits)
-            .await
     }
 
     /// Opens what a pipeline file describes. Nothing is read from the remote yet, and no table is created.
@@ -338,14 +322,14 @@ impl Runtime {
         missing: MissingFolder,
     ) -> Result<OpenPipeline<F>, RuntimeError> {
         self.check_process()?;
-        let connector = self.load_for(file).await?;
         // Locations are looked up in file systems.
         let found = {
             let (file, clock) = (file.clone(), self.clock.clone());
             tokio::task::spawn_blocking(move || find_parts(&file, sink, missing, clock))
         };
         let parts = found.await.map_err(|e| SourceError::Sandbox(Box::new(e)))??;
-        OpenPipeline::from_parts(file, connector, parts, self.clock.clone()).await
+        let start = self.start_version(file, &parts.checkpoint.location).await?;
+        OpenPipeline::from_parts(file, start, parts, self.clock.clone()).await
     }
 
     /// The text of an error: what failed, its causes, and the words for its remedies.
@@ -362,13 +346,17 @@ impl Runtime {
         Ok(self.process.check()?)
     }
 
+    pub(crate) fn registry_cache(&self) -> Option<&Path> {
+        self.registry_cache.as_deref()
+    }
+
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {
         self.clock.clone()
     }
 }
 
 /// Gets a component's bytes, and their digest, on a thread where nothing else waits.
-async fn hash(
+pub(crate) async fn hash(
     bytes: impl FnOnce() -> std::io::Result<Arc<[u8]>> + Send + 'static,
 ) -> std::io::Result<ComponentBytes> {
     let hashing = tokio::task::spawn_blocking(move || Ok(ComponentBytes::new(bytes()?)));

@@ -48,6 +48,8 @@ pub struct PipelineFile {
     path: PathBuf,
     folder: PathBuf,
     source: Arc<NamedSource<String>>,
+    /// A fingerprint of the text, which may hold what nobody should see.
+    text: u64,
     spans: Spans,
 }
 
@@ -71,6 +73,7 @@ impl PipelineFile {
                 path: path.to_path_buf(),
                 folder,
                 source,
+                text: fingerprint(text),
                 spans,
             }
             .with_nameable_folder(),
@@ -112,12 +115,16 @@ impl PipelineFile {
         one_spelling(&own) == one_spelling(&other) || same_folder(&own, &other)
     }
 
-    /// The component's file, or nothing where the file names a built-in.
+    /// The folder of the file, in which its relative paths begin.
     #[must_use]
-    pub fn component_path(&self) -> Option<PathBuf> {
-        let component = &self.config.source.component;
-        let is_path = component.contains(['/', '\\']) || component.ends_with(".wasm");
-        is_path.then(|| self.folder.join(component))
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether another file says the same, letter by letter, in the same place.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.text == other.text && self.folder == other.folder
     }
 
     /// An error at a dotted key of the file, `sink.table` for example, or at the nearest table above it.
@@ -160,6 +167,13 @@ impl PipelineFile {
             self.folder.join(location).to_string_lossy().into_owned()
         }
     }
+}
+
+fn fingerprint(text: &str) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn folder_of(path: &Path) -> PathBuf {

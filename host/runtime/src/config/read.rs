@@ -4,7 +4,7 @@ use std::path::Path;
 
 use chrono_tz::Tz;
 use sandbar_delta::OffsetStorage;
-use sandbar_pipeline::RetryPolicy;
+use sandbar_pipeline::{Probation, RetryPolicy};
 use sandbar_policy::{LimitKey, Limits};
 use serde_json::{Map, Value};
 use toml::Spanned;
@@ -15,7 +15,10 @@ use super::grant;
 use super::redact_snippet;
 use super::section::{Mistakes, Section};
 use super::value::{self, Refusal};
-use super::{CheckpointConfig, PipelineConfig, SinkConfig, SourceConfig, Spans, TlsConfig, TriggerConfig};
+use super::{
+    CheckpointConfig, PipelineConfig, RegistryConfig, SinkConfig, SourceConfig, Spans, SwapConfig, TlsConfig,
+    TriggerConfig,
+};
 use crate::schedule::CronSchedule;
 
 /// What came of a text.

@@ -31,7 +31,7 @@ pub struct Connector {
     description: Description,
     id: ComponentId,
     imports: Vec<Import>,
-    size: usize,
+    bytes: Arc<[u8]>,
     limits: Limits,
 }
 
@@ -55,9 +55,17 @@ impl Connector {
         sandbox.process().check()?;
         let (bytes, digest) = (component.bytes.clone(), component.digest.clone());
         let display_name = format!("{display_name} ({})", short(&digest));
-        let size = bytes.len();
         check_bytes(&bytes, &display_name)?;
-        let compiled = compile(sandbox, bytes, &display_name, &digest, compiler, cache, limits).await?;
+        let compiled = compile(
+            sandbox,
+            bytes.clone(),
+            &display_name,
+            &digest,
+            compiler,
+            cache,
+            limits,
+        )
+        .await?;
         let imports = check_imports(sandbox.engine(), &compiled, &display_name)?;
         let linked = Linked::new(sandbox.engine(), &compiled).map_err(|e| SandboxError::Load {
             component: display_name.clone(),
@@ -80,7 +88,7 @@ impl Connector {
             description,
             id,
             imports,
-            size,
+            bytes,
             limits: limits.clone(),
         })
     }
@@ -100,9 +108,22 @@ impl Connector {
         &self.imports
     }
 
-    /// Bytes of the component.
+    /// Whether it imports HTTP, by whichever interface.
+    pub fn wants_http(&self) -> bool {
+        let http = |import: &Import| {
+            import.name.starts_with("wasi:http/") || import.name.starts_with("sandbar:connector/http@")
+        };
+        self.imports.iter().any(http)
+    }
+
+    /// Number of bytes of the component.
     pub fn size(&self) -> usize {
-        self.size
+        self.bytes.len()
+    }
+
+    /// The component, as it was loaded.
+    pub fn bytes(&self) -> &Arc<[u8]> {
+        &self.bytes
     }
 
     /// The compatibility track of the contract that it speaks.

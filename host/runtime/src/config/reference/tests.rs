@@ -51,7 +51,10 @@ fn file_with(key: &Key, value: &str) -> Toml {
     }
     if key.table == "source.registry" {
         let login = "username = 'me'\npassword = '${env:X}'".parse::<Toml>().unwrap();
-        file["source"].as_table_mut().unwrap().insert("registry".into(), login.into());
+        file["source"]
+            .as_table_mut()
+            .unwrap()
+            .insert("registry".into(), login.into());
     }
     if key.name == "time_zone" {
         file.insert("trigger".into(), Toml::new().into());

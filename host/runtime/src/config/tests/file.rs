@@ -39,7 +39,6 @@ fn a_full_file_is_typed() {
     assert_eq!(config.retry, RetryPolicy::new(3));
     assert_eq!(file.table_location(), "/lakes/lake/comments");
     assert_eq!(file.checkpoint_location(), "s3://bucket/checkpoints");
-    assert_eq!(file.component_path(), None);
     assert!(file.check_options(&json!({"required": ["api_url"]})).is_ok());
 }
 
@@ -85,7 +84,7 @@ fn defaults_are_the_documented_ones() {
     assert!(!config.sink.single_writer);
     assert_eq!(file.table_location(), "/t");
     assert_eq!(file.checkpoint_location(), "dbfs:/Volumes/a/b/c");
-    assert_eq!(file.component_path().unwrap(), Path::new("/lakes/./my.wasm"));
+    assert_eq!(file.config().source.component, "./my.wasm");
 }
 
 #[test]
