@@ -607,6 +607,15 @@ async fn names_in_files_are_those_that_the_log_gives() {
         let log = lake.read_log(3);
         let metadata = log.iter().find_map(|action| action.get("metaData")).unwrap();
         assert_eq!(metadata["configuration"]["delta.columnMapping.maxColumnId"], "3");
+        // Readers may go by the id or by the name: statistics have the names that are in the file.
+        let schema: Value = serde_json::from_str(metadata["schemaString"].as_str().unwrap()).unwrap();
+        let name = &schema["fields"][2]["metadata"]["delta.columnMapping.physicalName"];
+        let add = log.iter().find_map(|action| action.get("add")).unwrap();
+        let stats: Value = serde_json::from_str(add["stats"].as_str().unwrap()).unwrap();
+        assert!(
+            stats["minValues"][name.as_str().unwrap()].is_i64(),
+            "{name} {stats}"
+        );
     }
 
     // Somebody else gives out the next id meanwhile: two columns would have it.
@@ -620,6 +629,26 @@ async fn names_in_files_are_those_that_the_log_gives() {
     let error = sink.commit(Some(staged), &batch(1)).await.unwrap_err();
     assert!(matches!(error, SinkError::Schema(_)), "{error:?}");
     assert!(error.to_string().contains("start the pipeline again"), "{error}");
+    append_liked(&mut sink, 1).await.unwrap();
+    assert_eq!(lake.seen().await, expected(&[(1, true)]));
+
+    // Somebody else turns column mapping on: the new column would get another name than it has in the file.
+    let lake = Lake::new();
+    lake.write_log(0, &foreign_table(&["domainMetadata"], json!({})));
+    let mut sink = DeltaSink::open(lake.evolving(), &liked()).await.unwrap();
+    let (staged, _) = stage(&mut sink, liked_rows(1)).await;
+    let mut upgrade = mapped_table(&[]);
+    let names = upgrade[1]["metaData"]["schemaString"].as_str().unwrap();
+    let names = names
+        .replace(r#""c1""#, r#""id""#)
+        .replace(r#""c2""#, r#""name""#);
+    upgrade[1]["metaData"]["schemaString"] = names.into();
+    lake.write_log(1, &upgrade[..2]);
+    let error = sink.commit(Some(staged), &batch(1)).await.unwrap_err();
+    assert!(
+        error.to_string().contains("called in files has changed"),
+        "{error}"
+    );
     append_liked(&mut sink, 1).await.unwrap();
     assert_eq!(lake.seen().await, expected(&[(1, true)]));
 }
