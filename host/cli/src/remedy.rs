@@ -79,6 +79,10 @@ fn phrase(remedy: &Remedy, section: &mut Option<&'static str>) -> String {
         Remedy::DeclareSingleWriter => {
             "set single_writer = true in [sink] if never more than one program writes this table".into()
         }
+        Remedy::AddColumns => {
+            "set evolve = true in [sink] to have what is missing added, or add it by hand (ALTER TABLE ... ADD COLUMN)"
+                .into()
+        }
         Remedy::PartitionByFewerValues => {
             "partition by a column with fewer values (`partition_by` under [sink])".into()
         }
@@ -100,7 +104,7 @@ fn in_file(key: &'static str, section: &mut Option<&'static str>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use sandbar_runtime::{Offset, PipelineError};
+    use sandbar_runtime::{Offset, PipelineError, SinkError};
 
     use super::*;
 
@@ -140,6 +144,15 @@ mod tests {
                 "pipeline p: batch 3 of the pipeline in the table was read from another source: it differs; give this \
                  pipeline another name and checkpoint location to read the source from its beginning, or, if it goes on \
                  where the other one ended, say so with `sandbar reset FILE --to-offset '7'`",
+            ),
+            (
+                SinkError::LacksColumns {
+                    table: "file:///t/".into(),
+                    columns: vec!["likes".into()],
+                }
+                .into(),
+                "pipeline p: the table file:///t/ can't take this source: it has no column \"likes\"; set evolve = true \
+                 in [sink] to have what is missing added, or add it by hand (ALTER TABLE ... ADD COLUMN)",
             ),
             (PipelineError::Stopped, "pipeline p: stopped"),
         ];

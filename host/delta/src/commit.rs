@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use delta_kernel::engine::arrow_data::ArrowEngineData;
+use delta_kernel::schema::StructField;
 use delta_kernel::transaction::{CommitResult, UpdateTableOperation};
 use delta_kernel::{KernelError, SnapshotRef};
 use object_store::path::Path;
@@ -289,9 +290,10 @@ impl Commit {
         }
         let attempt = match base {
             Some(snapshot) => {
-                if let Some(staged) = &self.staged {
-                    staged.layout.files_fit(&snapshot)?;
-                }
+                let added = match &self.staged {
+                    Some(staged) => staged.layout.files_fit(&snapshot)?,
+                    None => Vec::new(),
+                };
                 if self.carries_offset && !has_domain_metadata(&snapshot) {
                     return Err(SinkError::Schema(format!(
                         "the table {} appeared while a micro-batch was at work, and can't carry the offset; \
@@ -299,7 +301,7 @@ impl Commit {
                         table.root
                     )));
                 }
-                self.append(table, snapshot)
+                self.append(table, snapshot, added)
             }
             None => {
                 table.create_log_folder()?;
@@ -310,7 +312,13 @@ impl Commit {
         Ok((last, Some(attempt)))
     }
 
-    fn append(&self, table: &Table, snapshot: SnapshotRef) -> Result<Attempt, KernelError> {
+    /// Appends to the table, which gets these columns in the same commit.
+    fn append(
+        &self,
+        table: &Table,
+        snapshot: SnapshotRef,
+        added: Vec<StructField>,
+    ) -> Result<Attempt, KernelError> {
         let (info, schema) = Note::commit_info(&self.note)?;
         let has_domain = has_domain_metadata(&snapshot);
         let mut builder = snapshot
@@ -323,8 +331,12 @@ impl Commit {
         if has_domain {
             builder = builder.with_domain_metadata(domain(&self.pipeline), self.progress.clone());
         }
-        if self.staged.is_some() {
+        // A commit that changes the schema is none.
+        if self.staged.is_some() && added.is_empty() {
             builder = builder.with_blind_append();
+        }
+        for column in added {
+            builder = builder.add_column(column);
         }
         let mut transaction = builder.build(table.engine.as_ref(), committer())?;
         for add in self.staged.iter().flat_map(|staged| &staged.adds) {

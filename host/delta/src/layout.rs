@@ -1,8 +1,11 @@
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use arrow_schema::Schema;
 use delta_kernel::actions::{Metadata, Protocol};
+use delta_kernel::expressions::Scalar;
 use delta_kernel::schema::{SchemaRef, StructField, StructType};
+use delta_kernel::table_features::ColumnMappingMode;
 use delta_kernel::transaction::create_table::{CreateTableTransactionBuilder, create_table};
 use delta_kernel::transaction::data_layout::DataLayout;
 use delta_kernel::transaction::{UpdateTableOperation, WriteState};
@@ -14,7 +17,7 @@ use crate::engine::{ENGINE_INFO, Table, committer};
 use crate::error::{kernel_error, plain, store_error};
 use crate::legacy::check_writer_version;
 use crate::projection::Projection;
-use crate::schema::{new_table, same_name};
+use crate::schema::{missing_columns, new_table, same_name};
 use crate::txn::has_domain_metadata;
 use crate::{DeltaOptions, OffsetStorage};
 
@@ -25,6 +28,8 @@ pub(crate) struct TableLayout {
     pub(crate) projection: Projection,
     write_state: OnceLock<Arc<WriteState>>,
     origin: LayoutOrigin,
+    /// Columns that the table gets with the first rows, as the commit adds them.
+    added: Vec<StructField>,
     file_schema: FileSchema,
 }
 
@@ -48,6 +53,8 @@ pub(crate) struct Creation {
 struct FileSchema {
     columns: Vec<StructField>,
     partition_by: Vec<String>,
+    /// Whether columns have names and ids of their own in files, which no two writers give alike.
+    mapped: bool,
 }
 
 impl TableLayout {
@@ -103,10 +110,27 @@ impl TableLayout {
         }
         let logical = configuration.logical_schema();
         let stamp = options.ingested_at.as_deref();
-        let projection = Projection::new(source, &logical, partition_by, stamp).map_err(refused)?;
-        let failed = |e| kernel_error(format!("can't write to the table {}", table.root), e);
-        let mut transaction = Arc::clone(snapshot)
-            .update_table(UpdateTableOperation::StreamingUpdate, ENGINE_INFO, true)
+        let missing = missing_columns(source, Some(&logical), stamp).map_err(refused)?;
+        let evolved = logical
+            .add(missing.iter().cloned())
+            .map_err(|e| refused(e.to_string()))?;
+        let projection = Projection::new(source, &evolved, partition_by, stamp).map_err(refused)?;
+        if !options.evolve && !missing.is_empty() {
+            return Err(SinkError::LacksColumns {
+                table: table.root.to_string(),
+                columns: missing.into_iter().map(|column| column.name).collect(),
+            });
+        }
+        let failed = |e| match missing.is_empty() {
+            true => kernel_error(format!("can't write to the table {}", table.root), e),
+            false => cannot_add(table, &missing, e),
+        };
+        let mut builder =
+            Arc::clone(snapshot).update_table(UpdateTableOperation::StreamingUpdate, ENGINE_INFO, true);
+        for column in &missing {
+            builder = builder.add_column(column.clone());
+        }
+        let mut transaction = builder
             .build(table.engine.as_ref(), committer())
             .map_err(failed)?;
         let defaults = transaction.top_level_column_defaults().map_err(failed)?;
@@ -122,6 +146,12 @@ impl TableLayout {
         // Every column with a default is written.
         transaction.ack_column_defaults();
         let write_state = transaction.write_state().map_err(failed)?;
+        let mut file_schema = FileSchema::of(snapshot);
+        let (added, in_files) = match file_schema.mapped && !missing.is_empty() {
+            true => mapped_columns(&write_state, &logical, partition_by, missing.len()).map_err(failed)?,
+            false => (missing.clone(), missing.clone()),
+        };
+        file_schema.columns.extend(in_files);
         Ok(Self {
             root: table.root.clone(),
             write_state: OnceLock::from(write_state),
@@ -130,7 +160,8 @@ impl TableLayout {
                 Box::new(configuration.metadata().clone()),
                 configuration.protocol().clone(),
             ),
-            file_schema: FileSchema::of(snapshot),
+            added,
+            file_schema,
         })
     }
 
@@ -143,6 +174,7 @@ impl TableLayout {
         let file_schema = FileSchema {
             columns: schema.fields().cloned().collect(),
             partition_by: partition_by.clone(),
+            mapped: false,
         };
         let creation = Creation {
             schema: Arc::new(schema),
@@ -155,6 +187,7 @@ impl TableLayout {
             write_state: OnceLock::new(),
             projection,
             origin: LayoutOrigin::Missing(creation),
+            added: Vec::new(),
             file_schema,
         })
     }
@@ -202,13 +235,22 @@ impl TableLayout {
         }
     }
 
+    /// The names of the columns that the table gets with the first rows.
+    pub(crate) fn added_columns(&self) -> impl Iterator<Item = &str> {
+        self.added.iter().map(|column| column.name().as_str())
+    }
+
     /// Whether files that were made by this layout may be added to this state of the table, which others may
-    /// have changed since.
-    pub(crate) fn files_fit(&self, snapshot: &SnapshotRef) -> Result<(), SinkError> {
+    /// have changed since. Returns the columns that the table has to get with them.
+    pub(crate) fn files_fit(&self, snapshot: &SnapshotRef) -> Result<Vec<StructField>, SinkError> {
         if self.is_for(Some(snapshot)) {
-            return Ok(());
+            return Ok(self.added.clone());
         }
-        self.file_schema.fits(&FileSchema::of(snapshot)).map_err(|e| {
+        let now = snapshot.table_configuration().logical_schema();
+        let lacks = |column: &&StructField| !now.fields().any(|found| same_name(found.name(), column.name()));
+        let missing: Vec<StructField> = self.added.iter().filter(lacks).cloned().collect();
+        let fits = self.file_schema.fits(&FileSchema::of(snapshot), &missing);
+        fits.map(|()| missing).map_err(|e| {
             SinkError::Schema(format!(
                 "the table {} was changed while a micro-batch was at work: {e}; start the pipeline again",
                 self.root
@@ -261,6 +303,57 @@ pub(crate) fn already_exists(error: KernelError) -> Result<(), KernelError> {
     }
 }
 
+/// The newest `count` columns of a table with column mapping: as a commit adds them, and as they are in files. The
+/// kernel made up their names and ids for this state, and would make up others the next time.
+fn mapped_columns(
+    state: &Arc<WriteState>,
+    logical: &StructType,
+    partition_by: &[String],
+    count: usize,
+) -> Result<(Vec<StructField>, Vec<StructField>), KernelError> {
+    let builder = state.write_context_builder();
+    let nulls: HashMap<String, Scalar> = partition_by
+        .iter()
+        .filter_map(|name| logical.field(name))
+        .map(|column| (column.name().clone(), Scalar::Null(column.data_type().clone())))
+        .collect();
+    let context = match nulls.is_empty() {
+        true => builder.build()?,
+        false => builder.with_partition_values(nulls).build()?,
+    };
+    let newest = |columns: &SchemaRef| {
+        let older = columns.num_fields().saturating_sub(count);
+        columns.fields().skip(older).cloned().collect()
+    };
+    Ok((
+        newest(context.logical_data_schema()),
+        newest(context.physical_data_schema()),
+    ))
+}
+
+/// Why the kernel does not add columns: a name or a type that the table's features do not allow, or a feature that it
+/// does not keep up.
+fn cannot_add(table: &Table, columns: &[StructField], error: KernelError) -> SinkError {
+    let names: Vec<String> = columns
+        .iter()
+        .map(|column| format!("{:?}", column.name()))
+        .collect();
+    let context = format!("can't add {} to the table {}", names.join(", "), table.root);
+    let refused = |text: String| {
+        SinkError::Schema(format!(
+            "{text}; add what is missing by hand (ALTER TABLE ... ADD COLUMN), or have the connector leave it out"
+        ))
+    };
+    match plain(error) {
+        // What the kernel says of names, in lines.
+        KernelError::Generic(text) => refused(format!("{context}: {}", text.replace("\n- ", " "))),
+        error => match kernel_error(context, error) {
+            SinkError::Schema(text) => refused(text),
+            other => other,
+        },
+    }
+}
+
 /// The names of the partition columns, spelled as in the schema.
 fn partition_columns(schema: &StructType, wanted: &[String]) -> Result<Vec<String>, String> {
     let names: Vec<String> = wanted
@@ -285,18 +378,29 @@ impl FileSchema {
         Self {
             columns: configuration.physical_schema().fields().cloned().collect(),
             partition_by: configuration.logical_partition_columns().to_vec(),
+            mapped: configuration.column_mapping_mode() != ColumnMappingMode::None,
         }
     }
 
-    /// Whether files of this schema can be read under another one.
-    fn fits(&self, table: &Self) -> Result<(), String> {
+    /// Whether files of this schema can be read under another one, to which the columns in `missing` are added.
+    fn fits(&self, table: &Self, missing: &[StructField]) -> Result<(), String> {
+        if !missing.is_empty() && (self.mapped || table.mapped) {
+            return Err("what its columns are called in files has changed".to_owned());
+        }
         if self.partition_by != table.partition_by {
             return Err(format!("it is now partitioned by {:?}", table.partition_by));
         }
         for ours in &self.columns {
             let name = ours.name();
             match table.columns.iter().find(|field| field.name() == name) {
-                None => return Err(format!("the column {name:?} is gone")),
+                None if missing.iter().any(|column| column.name() == name) => {}
+                None => {
+                    let spelled = |field: &&StructField| same_name(field.name(), name);
+                    return Err(match table.columns.iter().find(spelled) {
+                        Some(other) => format!("the column {name:?} is now called {:?}", other.name()),
+                        None => format!("the column {name:?} is gone"),
+                    });
+                }
                 Some(now) if now.data_type() != ours.data_type() => {
                     return Err(format!(
                         "the column {name:?} now has the type {}",

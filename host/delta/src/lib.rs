@@ -20,6 +20,7 @@
 //! - Invariant: a commit of a running pipeline reads no log, however old the table is: it asks for two files' tags.
 //! - Invariant: a table that is removed, replaced or cut back while a pipeline runs gets no commit.
 //! - Invariant: what runs after the commit (log checkpoints) never turns a committed batch into an error.
+//! - Invariant: a column is added to a table only by the commit that brings rows with it, and may be null.
 //! - Invariant: no file is written whose types differ from the table's, or with a value that its type can't hold.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 

@@ -37,6 +37,9 @@ pub struct DeltaOptions {
     pub ingested_at: Option<String>,
     /// Where the end offset lives.
     pub progress: OffsetStorage,
+    /// Whether columns that the table lacks are added to it, in the commit that brings the first rows with them. Each
+    /// may be null. Nothing is ever dropped, renamed or given another type.
+    pub evolve: bool,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
 }
@@ -51,6 +54,7 @@ impl DeltaOptions {
             partition_by: Vec::new(),
             ingested_at: None,
             progress: OffsetStorage::default(),
+            evolve: false,
             clock,
         }
     }
@@ -80,6 +84,13 @@ impl DeltaOptions {
     #[must_use]
     pub fn with_progress(mut self, progress: OffsetStorage) -> Self {
         self.progress = progress;
+        self
+    }
+
+    /// Has columns that the table lacks added to it.
+    #[must_use]
+    pub fn with_evolve(mut self, evolve: bool) -> Self {
+        self.evolve = evolve;
         self
     }
 
@@ -120,6 +131,7 @@ impl fmt::Debug for DeltaOptions {
             .field("partition_by", &self.partition_by)
             .field("ingested_at", &self.ingested_at)
             .field("progress", &self.progress)
+            .field("evolve", &self.evolve)
             .finish_non_exhaustive()
     }
 }

@@ -5,7 +5,7 @@ use arrow_schema::{DataType, Schema};
 use delta_kernel::engine::arrow_conversion::TryIntoArrow;
 use delta_kernel::schema::{DataType as DeltaType, StructField, StructType};
 
-use crate::schema::{check_names, same_name, table_type, widens};
+use crate::schema::{check_names, missing_field, same_name, table_type, widens};
 use crate::values::{converted, partition_values};
 
 /// How rows of a source become columns of a table.
@@ -38,11 +38,11 @@ impl Projection {
         left_out.map(|column| column.name.as_str())
     }
 
-    /// Compares a source with a table's logical schema.
+    /// Compares a source with a table's logical schema, which has all of its columns.
     ///
     /// # Errors
-    /// A message for people: a column that the table lacks, one that the source lacks and that must not be
-    /// null, or a type whose values don't all fit.
+    /// A message for people: a column that the source lacks and that must not be null, or a type whose values don't all
+    /// fit.
     pub(crate) fn new(
         source: &Schema,
         table: &StructType,
@@ -53,10 +53,7 @@ impl Projection {
         let names = source.fields().iter().map(|f| f.name().as_str()).chain(stamp);
         for name in names {
             if !table.fields().any(|column| same_name(column.name(), name)) {
-                return Err(format!(
-                    "the table has no column {name:?}; add it to the table (ALTER TABLE ... ADD COLUMN), \
-                     or stop sending it"
-                ));
+                return Err(format!("the table has no column {name:?}"));
             }
         }
         let mut projection = Self {
@@ -136,7 +133,14 @@ fn column(source: &Schema, field: &StructField, stamp: Option<&str>) -> Result<C
     let origin = match found {
         Some(index) => {
             let from = source.field(index).data_type();
-            if !widens(&table_type(name, from)?, &target) {
+            let stored = table_type(name, from)?;
+            if let Some(path) = missing_field(name, &stored, &target) {
+                return Err(format!(
+                    "the source has the field {path:?}, which the table's column {name:?} lacks, and only whole columns are \
+                     added; send it as a column of its own, or write to a new table"
+                ));
+            }
+            if !widens(&stored, &target) {
                 return Err(format!(
                     "column {name:?} has the type {from} in the source and {target} in the table, and not every \
                      value fits; change the connector's type, or write to a new table"

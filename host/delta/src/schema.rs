@@ -13,10 +13,28 @@ use delta_kernel::schema::{DataType as DeltaType, StructField, StructType};
 /// # Errors
 /// A message for people: no columns, a name twice, a type that a table can't hold.
 pub(crate) fn new_table(source: &Schema, stamp: Option<&str>) -> Result<StructType, String> {
+    StructType::try_new(missing_columns(source, None, stamp)?).map_err(|e| e.to_string())
+}
+
+/// The columns for rows of this source that a table lacks, as they are added to it; `None` is a table without any.
+///
+/// Every one may be null, whatever the source promises: the rows that are there have no values for it.
+///
+/// # Errors
+/// As [`new_table`].
+pub(crate) fn missing_columns(
+    source: &Schema,
+    table: Option<&StructType>,
+    stamp: Option<&str>,
+) -> Result<Vec<StructField>, String> {
     check_names(source, stamp)?;
+    let columns = table.into_iter().flat_map(StructType::fields);
+    let present: HashSet<String> = columns.map(|column| column.name().to_lowercase()).collect();
+    let lacks = |name: &str| !present.contains(&name.to_lowercase());
     let fields: Vec<Field> = source
         .fields()
         .iter()
+        .filter(|field| lacks(field.name()))
         .map(|field| {
             Ok(Field::new(
                 field.name(),
@@ -26,8 +44,9 @@ pub(crate) fn new_table(source: &Schema, stamp: Option<&str>) -> Result<StructTy
         })
         .collect::<Result<_, String>>()?;
     let columns = StructType::try_from_arrow(&Schema::new(fields)).map_err(|e| e.to_string())?;
+    let stamp = stamp.filter(|name| lacks(name));
     let stamp = stamp.map(|name| StructField::nullable(name, DeltaType::TIMESTAMP));
-    columns.add(stamp).map_err(|e| e.to_string())
+    Ok(columns.into_fields().chain(stamp).collect())
 }
 
 /// Refuses a source without columns and names that are the same to a table.
@@ -207,6 +226,23 @@ pub(crate) fn widens(from: &DataType, to: &DataType) -> bool {
                 })
         }
         _ => from == to,
+    }
+}
+
+/// The path of a field inside of a column that the source has and the table lacks.
+pub(crate) fn missing_field(path: &str, from: &DataType, table: &DataType) -> Option<String> {
+    match (from, table) {
+        (DataType::Struct(from), DataType::Struct(table)) => from.iter().find_map(|field| {
+            let path = format!("{path}.{}", field.name());
+            match table.iter().find(|column| same_name(column.name(), field.name())) {
+                Some(column) => missing_field(&path, field.data_type(), column.data_type()),
+                None => Some(path),
+            }
+        }),
+        (DataType::List(from), DataType::List(table)) => {
+            missing_field(&format!("{path}.element"), from.data_type(), table.data_type())
+        }
+        _ => None,
     }
 }
 

@@ -48,8 +48,8 @@ impl DeltaSink {
     /// together with its rows.
     ///
     /// # Errors
-    /// [`SinkError::Schema`] when the table can't take such rows or no table can; [`SinkError::Store`] when the
-    /// table can't be read.
+    /// [`SinkError::Schema`] when the table can't take such rows or no table can; [`SinkError::LacksColumns`] when it
+    /// only lacks columns and is not to get them; [`SinkError::Store`] when the table can't be read.
     pub async fn open(options: DeltaOptions, schema: &Schema) -> Result<Self, SinkError> {
         let table = Table::new(&options)?;
         let mut known_table = Known::default();
@@ -69,6 +69,11 @@ impl DeltaSink {
             log_checkpoint: None,
             encoders: channel(1),
         })
+    }
+
+    /// The columns that the table gets with the next rows.
+    pub(crate) fn added_columns(&self) -> Vec<String> {
+        self.layout.added_columns().map(str::to_owned).collect()
     }
 
     /// The table's version as this sink knows it; `None` while the table does not exist.

@@ -22,6 +22,7 @@ impl DeltaSink {
         Ok(SinkCheck {
             revision: sink.table_version(),
             carries_offset: sink.carries_offset(),
+            added_columns: sink.added_columns(),
         })
     }
 

@@ -76,6 +76,17 @@ pub enum SinkError {
     /// The table can't take these rows: a type without a mapping, a missing column, a foreign schema.
     #[error("{0}")]
     Schema(String),
+    /// The table could take these rows if it had some columns more, and is not to get them. Nothing was committed.
+    #[error(
+        "the table {table} can't take this source: it has no {}",
+        columns_named(columns)
+    )]
+    LacksColumns {
+        /// Where the table lies.
+        table: String,
+        /// The columns that it lacks; at least one.
+        columns: Vec<String>,
+    },
     /// What the table says of this pipeline can't be understood.
     #[error("the table's record of this pipeline is damaged: {0}")]
     Damaged(String),
@@ -157,6 +168,12 @@ fn batches(first: BatchId, last: BatchId) -> String {
         true => format!("batch {first}"),
         false => format!("batches {first} to {last}"),
     }
+}
+
+fn columns_named(columns: &[String]) -> String {
+    let names: Vec<String> = columns.iter().map(|name| format!("{name:?}")).collect();
+    let kind = if columns.len() == 1 { "column" } else { "columns" };
+    format!("{kind} {}", names.join(", "))
 }
 
 /// What went wrong with the checkpoint location.
@@ -319,6 +336,7 @@ impl SinkError {
             Self::RolledBack(rollback) => rollback.remedies(),
             Self::TableChanged { .. } => vec![Remedy::RestoreTable, Remedy::CheckStatusAndRestart],
             Self::TooManyFiles { .. } => vec![Remedy::PartitionByFewerValues, Remedy::SmallerMicroBatches],
+            Self::LacksColumns { .. } => vec![Remedy::AddColumns],
             Self::NotExclusive { .. } => vec![Remedy::UseExclusiveStore, Remedy::DeclareSingleWriter],
             _ => vec![],
         }

@@ -164,7 +164,8 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
     ///
     /// # Errors
     /// [`PipelineError::OtherSource`] when it is not the source that read the last micro-batch, by the same comparison as
-    /// at a start; [`SinkError::Schema`](crate::SinkError::Schema) when the sink can't take its rows. The pipeline then
+    /// at a start; [`SinkError::Schema`](crate::SinkError::Schema) or
+    /// [`SinkError::LacksColumns`](crate::SinkError::LacksColumns) when the sink can't take its rows. The pipeline then
     /// goes on with the source that it has.
     pub async fn replace_source(&mut self, source: Arc<S>) -> Result<Arc<S>, PipelineError> {
         let committed = self.standing.as_ref().map(|standing| &standing.position);

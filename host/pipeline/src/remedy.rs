@@ -40,6 +40,8 @@ pub enum Remedy {
     UseExclusiveStore,
     /// Declare that no more than one program ever writes this table.
     DeclareSingleWriter,
+    /// Let the table get the columns that it lacks, or add them by hand.
+    AddColumns,
     /// Partition the table by a column with fewer values.
     PartitionByFewerValues,
     /// Let a micro-batch have fewer rows.

@@ -81,15 +81,15 @@ pub trait Sink: Send {
     /// Prepares for rows of this schema, from the next [`Sink::stage`] on.
     ///
     /// # Errors
-    /// [`SinkError::Schema`] when the table can't take such rows, [`SinkError::Store`] when it can't be read. The sink
-    /// then goes on with the schema that it has.
+    /// [`SinkError::Schema`] or [`SinkError::LacksColumns`] when the table can't take such rows, [`SinkError::Store`] when
+    /// it can't be read. The sink then goes on with the schema that it has.
     fn prepare(&mut self, schema: &SchemaRef) -> impl Future<Output = Result<(), SinkError>> + Send;
 
     /// Begins to write rows. Nothing of it is visible before [`Sink::commit`].
     ///
     /// # Errors
-    /// [`SinkError::Schema`] when the table can't take the source's schema any more, [`SinkError::TableChanged`] when
-    /// it is gone.
+    /// [`SinkError::Schema`] or [`SinkError::LacksColumns`] when the table can't take the source's schema any more,
+    /// [`SinkError::TableChanged`] when it is gone.
     fn stage(&mut self) -> impl Future<Output = Result<Self::Stage, SinkError>> + Send;
 
     /// Makes the staged rows and the progress visible in one step, or neither.

@@ -15,8 +15,8 @@ pub trait SinkFactory: Send + Sync + 'static {
     /// Opens the sink for rows of this schema. Writes no rows.
     ///
     /// # Errors
-    /// [`SinkError::Schema`] when the place can't take such rows; [`SinkError::NotExclusive`] when its store can't keep
-    /// two writers apart; [`SinkError::Store`] when it can't be read.
+    /// [`SinkError::Schema`] or [`SinkError::LacksColumns`] when the place can't take such rows;
+    /// [`SinkError::NotExclusive`] when its store can't keep two writers apart; [`SinkError::Store`] when it can't be read.
     fn open(
         &self,
         pipeline: &str,
@@ -64,12 +64,14 @@ pub trait SinkFactory: Send + Sync + 'static {
 }
 
 /// The result of [`SinkFactory::check`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SinkCheck {
     /// The current revision; `None` when there is nothing yet and the first commit would create it.
     pub revision: Option<u64>,
     /// Whether the sink carries the end offset, or will.
     pub carries_offset: bool,
+    /// The columns that what is there lacks, and that the first commit with rows would add.
+    pub added_columns: Vec<String>,
 }
 
 /// What a sink knows of one pipeline.

@@ -46,6 +46,7 @@ impl SinkFactory for JsonFiles {
         Ok(SinkCheck {
             revision,
             carries_offset,
+            added_columns: vec![],
         })
     }
 

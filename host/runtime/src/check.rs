@@ -82,6 +82,19 @@ impl Finding {
     }
 }
 
+/// What becomes of a table that lacks columns, with what separates it from the next statement.
+fn added(columns: &[String]) -> String {
+    match columns {
+        [] => String::new(),
+        [column] => format!("1 column will be added: {column}; "),
+        columns => format!(
+            "{} columns will be added: {}; ",
+            columns.len(),
+            columns.join(", ")
+        ),
+    }
+}
+
 fn granted<F: SinkFactory>(open: &OpenPipeline<F>) -> String {
     let wants_http = open.connector().wants_http();
     match (open.permissions.is_empty(), wants_http) {
@@ -143,7 +156,10 @@ impl Runtime {
                     false => "the offset goes to the checkpoint location",
                 };
                 let text = match check.revision {
-                    Some(version) => format!("{location} at version {version} takes these rows; {offset}"),
+                    Some(version) => {
+                        let added = added(&check.added_columns);
+                        format!("{location} at version {version} takes these rows; {added}{offset}")
+                    }
                     None => format!("{location} will be created; {offset}"),
                 };
                 (Finding::Ok(text), check.carries_offset)
@@ -197,5 +213,18 @@ impl Runtime {
             name: "checkpoint",
             finding,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_that_will_be_added_are_counted_and_named() {
+        let said = |names: &[&str]| added(&names.iter().map(|name| name.to_string()).collect::<Vec<_>>());
+        assert_eq!(said(&[]), "");
+        assert_eq!(said(&["a"]), "1 column will be added: a; ");
+        assert_eq!(said(&["a", "b"]), "2 columns will be added: a, b; ");
     }
 }

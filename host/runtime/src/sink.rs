@@ -20,6 +20,7 @@ pub(crate) fn table_of(file: &PipelineFile, clock: Arc<dyn Clock>) -> Result<Del
     options.partition_by = config.sink.partition_by.clone();
     options.ingested_at = config.sink.ingested_at.clone();
     options.progress = config.sink.progress;
+    options.evolve = config.sink.evolve;
     let factory = DeltaSinkFactory::new(options);
     Ok(match table.place {
         Some(place) => factory.with_write_access(Arc::new(Exclusive {

@@ -1,5 +1,6 @@
 //! Real tables in temporary folders.
 mod changed;
+mod evolve;
 mod exactly_once;
 mod existing;
 mod meddled;

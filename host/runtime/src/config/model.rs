@@ -160,6 +160,8 @@ pub struct SinkConfig {
     pub ingested_at: Option<String>,
     /// Where the end offset of a batch is kept.
     pub progress: OffsetStorage,
+    /// Whether columns that the table lacks are added to it.
+    pub evolve: bool,
     /// Whether nobody else ever writes the table. Only stores without a conditional put need to know.
     pub single_writer: bool,
 }

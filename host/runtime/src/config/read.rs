@@ -189,6 +189,7 @@ fn sink(mut section: Section<'_>) -> Option<SinkConfig> {
     let partition_by = section.list("partition_by", value::string);
     let ingested_at = section.read("ingested_at", value::string);
     let progress = section.read("progress", progress).unwrap_or_default();
+    let evolve = section.read("evolve", value::boolean).unwrap_or_default();
     let single_writer = section.read("single_writer", value::boolean).unwrap_or_default();
     section.finish();
     Some(SinkConfig {
@@ -196,6 +197,7 @@ fn sink(mut section: Section<'_>) -> Option<SinkConfig> {
         partition_by,
         ingested_at,
         progress,
+        evolve,
         single_writer,
     })
 }

@@ -470,6 +470,15 @@ static KEYS: &[Key] = &[
     ),
     key(
         "sink",
+        "evolve",
+        Kind::Boolean,
+        default("false"),
+        "Whether columns that the source has and the table lacks are \
+        added to the table, each nullable, in the commit that brings the first rows with them. Otherwise such a source is \
+        refused. Nothing is ever dropped, renamed or given another type.",
+    ),
+    key(
+        "sink",
         "single_writer",
         Kind::Boolean,
         default("false"),

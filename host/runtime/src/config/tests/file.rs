@@ -82,6 +82,7 @@ fn defaults_are_the_documented_ones() {
     assert_eq!(config.source.grants, Grants::default());
     assert_eq!(config.sink.progress, OffsetStorage::Table);
     assert!(!config.sink.single_writer);
+    assert!(!config.sink.evolve);
     assert_eq!(file.table_location(), "/t");
     assert_eq!(file.checkpoint_location(), "dbfs:/Volumes/a/b/c");
     assert_eq!(file.config().source.component, "./my.wasm");
@@ -108,6 +109,14 @@ fn that_there_is_one_writer_is_said_in_so_many_words() {
     assert!(message.contains("`single_writer` in [sink]"), "{message}");
     let message = with("single_writers = true").unwrap_err();
     assert!(rendered(message).contains("did you mean `single_writer`?"));
+}
+
+#[test]
+fn a_table_evolves_if_the_file_says_so() {
+    let with = |line: &str| parse(&GOOD.replace("progress = \"checkpoint\"", line));
+    assert!(with("evolve = true").unwrap().config().sink.evolve);
+    let message = with("evolve = 1").unwrap_err().to_string();
+    assert!(message.contains("`evolve` in [sink]"), "{message}");
 }
 
 #[test]
