@@ -31,9 +31,27 @@ pub(crate) enum Command {
     /// Read rows and print them; write nothing anywhere.
     Preview(PreviewArguments),
     /// Show where pipelines stand.
-    Status(FilesArguments),
+    Status(StatusArguments),
     /// Set where the next micro-batch starts.
     Reset(ResetArguments),
+    /// Read a running pipeline with another version of its component.
+    Swap(SwapArguments),
+    /// Start a pipeline of a run again that ended.
+    Start(PipelineArguments),
+    /// Stop one pipeline of a run.
+    Stop(PipelineArguments),
+    /// Let one pipeline of a run rest.
+    Pause(PipelineArguments),
+    /// Let a pipeline that rests go on.
+    Resume(PipelineArguments),
+    /// Let a run read its pipeline files again.
+    Reload(ReloadArguments),
+    /// Fetch a component from a registry.
+    Pull(PullArguments),
+    /// Bring a component to a registry.
+    Push(PushArguments),
+    /// List the components of this machine.
+    Components(ComponentsArguments),
     /// Compile the component on stdin to stdout: the program does this in a process of its own.
     #[command(name = COMPILE_COMPONENT, hide = true)]
     CompileComponent(CompileArguments),
@@ -87,8 +105,8 @@ pub(crate) struct DemoApiArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
-    /// Pipeline files.
-    #[arg(required = true, value_name = "FILE")]
+    /// Pipeline files, and folders of them, which are watched.
+    #[arg(required = true, value_name = "FILE|DIR")]
     pub(crate) files: Vec<PathBuf>,
     /// Read what exists now, then end.
     #[arg(long, conflicts_with = "once")]
@@ -96,6 +114,12 @@ pub(crate) struct RunArguments {
     /// Read one micro-batch, then end.
     #[arg(long)]
     pub(crate) once: bool,
+    /// Try pipelines that failed again, after pauses of 1 s to 5 min. With a folder this is always so.
+    #[arg(long, conflicts_with_all = ["available_now", "once"])]
+    pub(crate) restart: bool,
+    /// The control socket, if it is not to lie among those of this user.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) control: Option<PathBuf>,
     /// How to show progress.
     #[arg(long, value_enum, default_value_t = ProgressFormat::Auto)]
     pub(crate) progress: ProgressFormat,
@@ -125,8 +149,114 @@ pub(crate) struct FilesArguments {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct StatusArguments {
+    /// Pipeline files.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Show which version read which micro-batches, and the swaps between them.
+    #[arg(long)]
+    pub(crate) history: bool,
+    /// Print one JSON line per pipeline on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ControlArguments {
+    /// The control socket of the run, if it is not among those of this user.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) control: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PipelineArguments {
+    /// The pipeline's name, or its file.
+    pub(crate) pipeline: String,
+    #[command(flatten)]
+    pub(crate) control: ControlArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReloadArguments {
+    #[command(flatten)]
+    pub(crate) control: ControlArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SwapArguments {
+    /// The pipeline's name, or its file.
+    pub(crate) pipeline: String,
+    /// The version: a path to a .wasm file, `name@version`, `oci://...`. Without it, what the pipeline file's reference
+    /// leads to by now.
+    #[arg(default_value = "")]
+    pub(crate) reference: String,
+    /// Why, for the history.
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Take a version that failed before.
+    #[arg(long)]
+    pub(crate) again: bool,
+    /// Print one JSON document on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) control: ControlArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LoginArguments {
+    /// The user at the registry; the password comes from stdin. Without it, what `docker login` keeps.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) username: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PullArguments {
+    /// `oci://host/repository:tag`, or `@sha256:...`.
+    pub(crate) reference: String,
+    /// Write the component to this file, and its signature beside it.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// A public key of minisign that must have signed it. May be given several times.
+    #[arg(long, value_name = "RW...")]
+    pub(crate) trust: Vec<String>,
+    #[command(flatten)]
+    pub(crate) login: LoginArguments,
+    /// Print one JSON document on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PushArguments {
+    /// A path to a .wasm file, or any other reference. A signature beside it, in a file of the same name and `.minisig`, is
+    /// brought along.
+    pub(crate) component: String,
+    /// `oci://host/repository:tag`.
+    pub(crate) reference: String,
+    /// The file of the signature, if it does not lie beside the component.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) signature: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) login: LoginArguments,
+    /// Print one JSON document on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ComponentsArguments {
+    /// The folder of pipeline files, whose `components/` is looked into.
+    #[arg(long, default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Print one JSON line per component on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct InspectArguments {
-    /// A built-in component, such as `comments`, or a path to a .wasm file.
+    /// A built-in component, such as `comments`, a path to a .wasm file, `name@version`, or `oci://...`.
     pub(crate) component: String,
     /// Print one JSON document on stdout.
     #[arg(long)]

@@ -5,10 +5,12 @@
 
 mod args;
 mod commands;
+mod control;
 mod demo_api;
 mod lines;
 mod log;
 mod output;
+mod pipeline_files;
 mod progress;
 mod remedy;
 mod service;
@@ -21,6 +23,7 @@ use miette::MietteHandlerOpts;
 use sandbar_runtime::{AddressSpace, RuntimeError};
 
 use crate::args::{Arguments, Command, CompileArguments};
+use crate::control::RequestKind;
 use crate::service::Notifications;
 
 // What one thread allocates here another one frees, over and over: jemalloc gives it back to the system.
@@ -129,18 +132,32 @@ async fn execute(command: Command, notify: Notifications) -> Result<(), CliError
         Command::Preview(arguments) => commands::preview::execute(arguments).await,
         Command::Status(arguments) => commands::status::execute(arguments).await,
         Command::Reset(arguments) => commands::reset::execute(arguments).await,
+        Command::Swap(arguments) => commands::control::swap(arguments).await,
+        Command::Start(arguments) => commands::control::execute(arguments, RequestKind::Start).await,
+        Command::Stop(arguments) => commands::control::execute(arguments, RequestKind::Stop).await,
+        Command::Pause(arguments) => commands::control::execute(arguments, RequestKind::Pause).await,
+        Command::Resume(arguments) => commands::control::execute(arguments, RequestKind::Resume).await,
+        Command::Reload(arguments) => commands::control::reload(arguments).await,
+        Command::Pull(arguments) => commands::registry::pull(arguments).await,
+        Command::Push(arguments) => commands::registry::push(arguments).await,
+        Command::Components(arguments) => commands::registry::list(arguments).await,
         // It has its own way out, before there are threads.
         Command::CompileComponent(_) => Ok(()),
     }
 }
 
+/// Whether the command line, a pipeline file or the options are wrong.
+fn is_mistake(error: &CliError) -> bool {
+    match error {
+        CliError::Usage(_) | CliError::ReportedMistake => true,
+        CliError::Runtime(e) => e.is_configuration(),
+        _ => false,
+    }
+}
+
 /// Says what went wrong and picks the exit status: 1 the run failed, 2 the command line, file or options.
 fn report(error: CliError) -> ExitCode {
-    let code = match &error {
-        CliError::Usage(_) | CliError::ReportedMistake => 2,
-        CliError::Runtime(e) if e.is_configuration() => 2,
-        _ => 1,
-    };
+    let code = if is_mistake(&error) { 2 } else { 1 };
     commands::show_error(error);
     ExitCode::from(code)
 }

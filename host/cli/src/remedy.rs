@@ -87,6 +87,10 @@ fn phrase(remedy: &Remedy, section: &mut Option<&'static str>) -> String {
             "partition by a column with fewer values (`partition_by` under [sink])".into()
         }
         Remedy::SmallerMicroBatches => "let it have fewer rows (`max_rows_per_batch` under [trigger])".into(),
+        Remedy::SwapAgain => "say `--again` to try it once more".into(),
+        Remedy::ConfigureWorkingVersion => {
+            "name a version that can go on there in the pipeline file (`component` under [source])".into()
+        }
         other => format!("{other:?}"),
     }
 }

@@ -55,6 +55,10 @@ pub use sandbar_pipeline::{
 pub use sandbar_policy::{
     Credential, Grants, HttpGrant, LimitKey, Limits, OAuth2Options, PolicyError, Remedy as SourceRemedy,
 };
+pub use sandbar_registry::{
+    Access, Fetched, Listed, OciReference, Place, Pushed, Reference, Registry, RegistryError, RegistryLogin, SignedBy,
+    TrustedKeys,
+};
 pub use sandbar_sandbox::{
     AddressSpace, Compiler, Connector, Description, Import, OpenOptions, PipelineContext, SandboxError,
     SandboxSource, StreamInfo, WASMTIME_VERSION, compile_from_stdin,

@@ -10,10 +10,7 @@ use crate::output::{columns, count, plain, print, print_json};
 /// Shows what a component is. It is instantiated without any grant.
 pub(crate) async fn execute(arguments: InspectArguments) -> Result<(), CliError> {
     let runtime = super::runtime()?;
-    let named = &arguments.component;
-    let is_path = named.contains(['/', '\\']) || named.ends_with(".wasm");
-    let path = is_path.then(|| Path::new(named));
-    let connector = runtime.load(named, path).await?;
+    let connector = runtime.load_reference(&arguments.component, Path::new("")).await?;
     // A connector whose streams depend on its options can't tell them here, and that is no error.
     let streams = match connector.discover(&json!({})).await {
         Ok(streams) => Some(streams),

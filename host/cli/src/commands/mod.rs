@@ -1,10 +1,12 @@
 //! One file for each command.
 
 pub(crate) mod check;
+pub(crate) mod control;
 pub(crate) mod demo;
 pub(crate) mod demo_api;
 pub(crate) mod inspect;
 pub(crate) mod preview;
+pub(crate) mod registry;
 pub(crate) mod reset;
 pub(crate) mod run;
 pub(crate) mod status;

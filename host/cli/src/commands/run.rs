@@ -1,25 +1,62 @@
-use std::collections::HashSet;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use sandbar_runtime::{
-    PipelineFile, PipelineObserver, RunSummary, Runtime, RuntimeError, StopSignal, SystemClock, Trigger,
+    PipelineFile, PipelineReport, Restart, RunSummary, RuntimeError, StopSignal, Supervisor,
+    SupervisorOptions, SystemClock, Trigger,
 };
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio::task::JoinError;
 
 use crate::CliError;
 use crate::args::{ProgressFormat, RunArguments};
-use crate::commands::{load, next_start, show_error};
+use crate::commands::{next_start, show_error};
+use crate::control::{ControlServer, Controlled};
 use crate::output::{plain, plural, say};
+use crate::pipeline_files::{Change, PipelineFiles};
 use crate::progress::ProgressOutput;
 use crate::remedy;
-use crate::service::{Notifications, Service};
+use crate::service::{Board, Notifications, Service};
 use crate::signals::stop_on_signals;
 
+/// The time between two looks at a folder of pipeline files.
+const LOOK: Duration = Duration::from_secs(2);
+/// The pauses before a pipeline that failed is tried again.
+const RESTART: Restart = Restart::Always {
+    base: Duration::from_secs(1),
+    max: Duration::from_secs(300),
+};
+
+/// The pipelines of this process, for whoever controls them.
+pub(crate) struct Fleet {
+    supervisor: Supervisor,
+    board: Arc<Board>,
+}
+
+impl Fleet {
+    pub(crate) fn supervisor(&self) -> &Supervisor {
+        &self.supervisor
+    }
+
+    pub(crate) async fn pause(&self, name: &str) -> Result<(), RuntimeError> {
+        self.supervisor.pause(name).await?;
+        self.board.paused(name);
+        Ok(())
+    }
+
+    pub(crate) async fn resume(&self, name: &str) -> Result<(), RuntimeError> {
+        self.supervisor.resume(name).await
+    }
+}
+
 /// Opens and runs all pipelines side by side. One that fails, or can't even be opened, does not disturb the others,
-/// but the exit status.
+/// but the exit status. With a folder among the files it goes on until it is stopped, whatever fails.
 pub(crate) async fn execute(arguments: RunArguments, notify: Notifications) -> Result<(), CliError> {
     // Without one it is that of each file.
     let trigger = match (arguments.available_now, arguments.once) {
@@ -32,107 +69,281 @@ pub(crate) async fn execute(arguments: RunArguments, notify: Notifications) -> R
         source,
     })?;
     let runtime = Arc::new(super::runtime()?);
-    let loaded = {
-        let paths = arguments.files.clone();
-        tokio::task::spawn_blocking(move || load_all(&paths))
-    };
     // A disk that does not answer does not keep a stop waiting.
-    let files = tokio::select! {
+    let mut files = PipelineFiles::new(arguments.files);
+    let has_folder = files.has_folder() && trigger.is_none();
+    let loaded = tokio::task::spawn_blocking(move || {
+        let changes = files.read_all()?;
+        Ok::<_, CliError>((files, changes))
+    });
+    let (files, changes) = tokio::select! {
         biased;
         () = stop.stopped() => return Ok(()),
-        loaded = loaded => loaded.map_err(|e| CliError::Io {
-            context: "the pipeline files can't be read".into(),
-            source: e.into(),
-        })??,
+        loaded = loaded => loaded.map_err(unread)??,
     };
     let clock = Arc::new(SystemClock::default());
     let service = Service::start(arguments.listen, &notify, clock, stop.clone()).await?;
-    let board = service.board();
     let output = Arc::new(ProgressOutput::new(arguments.progress));
-    let start = |file: PipelineFile| {
-        let name = file.config().name.clone();
-        let progress = board.observer(&name, output.observer(&name));
-        let task = tokio::spawn(open_and_run(
-            runtime.clone(),
-            file,
-            trigger.clone(),
-            progress,
-            stop.clone(),
-        ));
-        async move { (name, task.await) }
+    let options = {
+        let (board, output) = (service.board().clone(), output.clone());
+        SupervisorOptions::default()
+            .with_trigger(trigger.clone())
+            .with_restart(match has_folder || arguments.restart {
+                true => RESTART,
+                false => Restart::Never,
+            })
+            .with_observer(move |name| board.observer(name, output.observer(name)))
     };
-    let mut running: FuturesUnordered<_> = files.into_iter().map(start).collect();
-    service.notifier().ready();
-    let (mut failed, mut misconfigured) = (false, false);
-    while let Some((name, ended)) = running.next().await {
-        board.ended(&name, error_of(&ended).as_deref());
+    let fleet = Arc::new(Fleet {
+        supervisor: Supervisor::new(runtime, options),
+        board: service.board().clone(),
+    });
+    let (orders, ordered) = mpsc::channel(1);
+    let _control = match trigger {
+        // It is over soon.
+        Some(_) => None,
+        None => listen(arguments.control, &fleet, orders.clone())?,
+    };
+    let run = Run {
+        fleet,
+        service,
+        output: output.clone(),
+        progress: arguments.progress,
+        stop,
+        files: Some(files),
+        running: FuturesUnordered::new(),
+        failed: false,
+        misconfigured: false,
+    };
+    // Whoever listens may come back to it: the loop must not see the end of all orders.
+    let outcome = run.until_end(changes, has_folder, trigger.is_none(), ordered).await;
+    drop(orders);
+    let _ = tokio::task::spawn_blocking(move || output.finish()).await;
+    outcome
+}
+
+/// A run without a control socket is better than none, unless someone named the socket.
+fn listen(
+    path: Option<PathBuf>,
+    fleet: &Arc<Fleet>,
+    orders: mpsc::Sender<Controlled>,
+) -> Result<Option<ControlServer>, CliError> {
+    match ControlServer::start(path.as_deref(), fleet.clone(), orders) {
+        Ok(server) => Ok(Some(server)),
+        Err(e) if path.is_some() => Err(e),
+        Err(e) => {
+            tracing::warn!("the run can't be controlled: {}", remedy::explain(&e));
+            Ok(None)
+        }
+    }
+}
+
+type Ended = Result<Result<RunSummary, RuntimeError>, JoinError>;
+
+/// A run at work.
+struct Run {
+    fleet: Arc<Fleet>,
+    service: Service,
+    output: Arc<ProgressOutput>,
+    progress: ProgressFormat,
+    stop: StopSignal,
+    /// Out while a thread looks at them.
+    files: Option<PipelineFiles>,
+    running: FuturesUnordered<BoxFuture<'static, (String, Ended)>>,
+    failed: bool,
+    misconfigured: bool,
+}
+
+impl Run {
+    async fn until_end(
+        mut self,
+        changes: Vec<Change>,
+        goes_on: bool,
+        reloads: bool,
+        mut ordered: mpsc::Receiver<Controlled>,
+    ) -> Result<(), CliError> {
+        self.apply(changes).await;
+        self.service.notifier().ready();
+        // Where a terminal is, its end is a reason to stop, as it is for any program.
+        let hangups = match reloads && !std::io::stdin().is_terminal() {
+            true => signal(SignalKind::hangup()).ok(),
+            false => None,
+        };
+        let mut hangups = hangups;
+        let hangup = |hangups: &mut Option<tokio::signal::unix::Signal>| {
+            let hangups = hangups.as_mut().map(|hangups| hangups.recv());
+            async move {
+                match hangups {
+                    Some(hangup) => hangup.await,
+                    None => std::future::pending().await,
+                }
+            }
+        };
+        while !self.running.is_empty() || (goes_on && !self.stop.is_stopped()) {
+            tokio::select! {
+                biased;
+                Some((name, ended)) = self.running.next() => self.ended(&name, ended),
+                () = self.stop.stopped(), if self.running.is_empty() => break,
+                Some(order) = ordered.recv() => self.obey(order).await,
+                _ = hangup(&mut hangups) => {
+                    self.reload().await;
+                }
+                () = tokio::time::sleep(LOOK), if goes_on && !self.stop.is_stopped() => {
+                    let changes = self.look(false).await;
+                    self.apply(changes).await;
+                }
+            }
+        }
+        match (self.failed, self.misconfigured) {
+            (true, _) => Err(CliError::Reported),
+            (false, true) => Err(CliError::ReportedMistake),
+            (false, false) => Ok(()),
+        }
+    }
+
+    async fn obey(&mut self, order: Controlled) {
+        match order {
+            Controlled::Reload(answer) => {
+                let changes = self.reload().await;
+                let _ = answer.send(changes);
+            }
+            Controlled::Start(name, answer) => {
+                let started = self.start_again(name).await;
+                let _ = answer.send(started);
+            }
+        }
+    }
+
+    /// Reads all files again. Returns what changed, in words.
+    async fn reload(&mut self) -> Vec<String> {
+        self.service.notifier().reloading();
+        let changes = self.look(true).await;
+        let changed = self.apply(changes).await;
+        self.service.notifier().ready();
+        changed
+    }
+
+    async fn start_again(&mut self, name: String) -> Result<(), CliError> {
+        let Some(mut files) = self.files.take() else {
+            return Err(CliError::Usage("the pipeline files are being read; try again".into()));
+        };
+        let read = tokio::task::spawn_blocking(move || {
+            let file = files.read_again(&name);
+            (files, file)
+        });
+        let (files, file) = read.await.map_err(unread)?;
+        self.files = Some(files);
+        self.start(file?)
+    }
+
+    async fn look(&mut self, all: bool) -> Vec<Change> {
+        let Some(mut files) = self.files.take() else {
+            return vec![];
+        };
+        let looked = tokio::task::spawn_blocking(move || {
+            let changes = files.look(all);
+            (files, changes)
+        });
+        match looked.await {
+            Ok((files, changes)) => {
+                self.files = Some(files);
+                changes
+            }
+            Err(_) => vec![],
+        }
+    }
+
+    async fn apply(&mut self, changes: Vec<Change>) -> Vec<String> {
+        let mut done = vec![];
+        for change in changes {
+            match change {
+                Change::Read(file) => done.extend(self.take_up(*file).await),
+                Change::Bad(e) => {
+                    done.push(remedy::explain(&e));
+                    self.output.aside(|| show_error(e));
+                }
+                Change::Gone(name) => {
+                    if self.fleet.supervisor.stop(&name).await.is_ok() {
+                        self.fleet.supervisor.forget(&name);
+                        self.fleet.board.forget(&name);
+                        done.push(self.tell(&name, "its file is gone, and it was stopped"));
+                    }
+                }
+            }
+        }
+        done
+    }
+
+    /// Starts the pipeline of a file, or lets it go on with a changed one.
+    async fn take_up(&mut self, file: PipelineFile) -> Option<String> {
+        let name = file.config().name.clone();
+        let alive = self.fleet.supervisor.reports().into_iter().any(|report| {
+            report.pipeline == name && report.state != sandbar_runtime::PipelineState::Stopped
+        });
+        if !alive {
+            let again = self.fleet.supervisor.file(&name).is_some();
+            let outcome = self.start(file);
+            return match (outcome, again) {
+                (Ok(()), true) => Some(self.tell(&name, "started again")),
+                (Ok(()), false) => None,
+                (Err(e), _) => Some(self.tell(&name, &remedy::explain(&e))),
+            };
+        }
+        match self.fleet.supervisor.reload(file).await {
+            Ok(false) => None,
+            Ok(true) => Some(self.tell(&name, "goes on with its changed file")),
+            Err(e) => {
+                let reason = remedy::explain_runtime(&e);
+                Some(self.tell(&name, &format!("goes on with the file before: {reason}")))
+            }
+        }
+    }
+
+    fn tell(&self, name: &str, what: &str) -> String {
+        let text = format!("{name}: {what}");
+        self.output.aside(|| say(&plain(&text)));
+        text
+    }
+
+    fn start(&mut self, file: PipelineFile) -> Result<(), CliError> {
+        let name = file.config().name.clone();
+        let task = self.fleet.supervisor.start(file, self.stop.clone())?;
+        self.running.push(Box::pin(async move { (name, task.await) }));
+        Ok(())
+    }
+
+    fn ended(&mut self, name: &str, ended: Ended) {
+        self.fleet.board.ended(name, error_of(&ended).as_deref());
+        let reports = self.fleet.supervisor.reports();
+        let report = reports.into_iter().find(|report| report.pipeline == name);
         match ended {
-            Ok(Ok(summary)) => output.aside(|| show_summary(&name, summary.as_ref(), arguments.progress)),
+            Ok(Ok(summary)) => {
+                self.output.aside(|| show_summary(name, &summary, report.as_ref(), self.progress));
+            }
             Ok(Err(e)) => {
-                misconfigured |= e.is_configuration();
-                failed |= !e.is_configuration();
-                output.aside(|| show_failure(&name, e));
+                self.misconfigured |= e.is_configuration();
+                self.failed |= !e.is_configuration();
+                self.output.aside(|| show_failure(name, e));
             }
             Err(e) => {
-                failed = true;
+                self.failed = true;
                 let said = plain(&e.to_string());
-                output.aside(|| say(&format!("error: pipeline {name} ended unexpectedly: {said}")));
+                self.output
+                    .aside(|| say(&format!("error: pipeline {name} ended unexpectedly: {said}")));
             }
         }
     }
-    let _ = tokio::task::spawn_blocking(move || output.finish()).await;
-    match (failed, misconfigured) {
-        (true, _) => Err(CliError::Reported),
-        (false, true) => Err(CliError::ReportedMistake),
-        (false, false) => Ok(()),
-    }
 }
 
-/// All files are read and checked before anything starts.
-fn load_all(paths: &[PathBuf]) -> Result<Vec<PipelineFile>, CliError> {
-    let mut names = HashSet::new();
-    let mut files: Vec<PipelineFile> = vec![];
-    for path in paths {
-        let file = load(path)?;
-        let name = &file.config().name;
-        if !names.insert(name.clone()) {
-            return Err(CliError::Usage(format!(
-                "two of the files name the pipeline {name:?}"
-            )));
-        }
-        if let Some(other) = files.iter().find(|other| file.shares_checkpoint_location(other)) {
-            return Err(CliError::Usage(format!(
-                "{} and {} have one checkpoint location: {}; each pipeline needs a location of its own",
-                other.path().display(),
-                path.display(),
-                file.checkpoint_location()
-            )));
-        }
-        files.push(file);
+fn unread(e: JoinError) -> CliError {
+    CliError::Io {
+        context: "the pipeline files can't be read".into(),
+        source: e.into(),
     }
-    Ok(files)
-}
-
-/// Runs one pipeline to its end. `None` when a stop came before it was open.
-async fn open_and_run(
-    runtime: Arc<Runtime>,
-    file: PipelineFile,
-    trigger: Option<Trigger>,
-    progress: Arc<dyn PipelineObserver>,
-    stop: StopSignal,
-) -> Result<Option<RunSummary>, RuntimeError> {
-    // A component that takes its time to be compiled or opened does not keep a stop waiting.
-    let pipeline = tokio::select! {
-        biased;
-        () = stop.stopped() => return Ok(None),
-        opened = runtime.open(&file) => opened?,
-    };
-    let trigger = trigger.unwrap_or_else(|| pipeline.trigger());
-    pipeline.run(trigger, progress, stop).await.map(Some)
 }
 
 /// Why a pipeline ended, when it failed.
-fn error_of<T>(ended: &Result<Result<T, RuntimeError>, JoinError>) -> Option<String> {
+fn error_of(ended: &Ended) -> Option<String> {
     match ended {
         Ok(Ok(_)) => None,
         Ok(Err(e)) => Some(remedy::explain_runtime(e)),
@@ -151,27 +362,24 @@ fn show_failure(name: &str, error: RuntimeError) {
     }
 }
 
-fn show_summary(name: &str, summary: Option<&RunSummary>, format: ProgressFormat) {
+fn show_summary(name: &str, summary: &RunSummary, report: Option<&PipelineReport>, format: ProgressFormat) {
     if format == ProgressFormat::None {
         return;
     }
-    let Some(summary) = summary else {
-        say(&format!(
-            "{name}: stopped: 0 rows in 0 batches, before it was opened"
-        ));
-        return;
-    };
     let state = match (summary.stopped, summary.batches) {
         (true, _) => "stopped: ",
         (false, 0) => "nothing new: ",
         _ => "",
     };
     let version = summary.revision.map(|v| format!(", table version {v}"));
-    say(&format!(
-        "{name}: {state}{} in {}, {}{}",
+    let rolled_back = report.and_then(|report| report.rolled_back.as_deref());
+    let rolled_back = rolled_back.map(|what| format!("; rolled back from {what}"));
+    say(&plain(&format!(
+        "{name}: {state}{} in {}, {}{}{}",
         plural(summary.rows, "row", "rows"),
         plural(summary.batches, "batch", "batches"),
         next_start(summary),
-        version.unwrap_or_default()
-    ));
+        version.unwrap_or_default(),
+        rolled_back.unwrap_or_default()
+    )));
 }

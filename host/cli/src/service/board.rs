@@ -54,6 +54,17 @@ impl Board {
         });
     }
 
+    /// Notes that somebody told a pipeline to wait.
+    pub(crate) fn paused(&self, name: &str) {
+        self.update(name, |pipeline| pipeline.state = PipelineState::Paused);
+    }
+
+    /// Forgets a pipeline.
+    pub(crate) fn forget(&self, name: &str) {
+        self.pipelines().retain(|pipeline| pipeline.name != name);
+        self.changes.notify_one();
+    }
+
     /// How all of them are.
     pub(crate) fn report(&self) -> HealthReport {
         HealthReport {

@@ -69,7 +69,6 @@ pub(crate) enum PipelineState {
     /// Something is unavailable and will be tried again.
     Retrying,
     /// Somebody told it to wait.
-    #[allow(dead_code, reason = "for whoever pauses pipelines")]
     Paused,
     /// It ended because its work was done, or because it was stopped.
     Ended,

@@ -83,7 +83,6 @@ impl Notifier {
     }
 
     /// Pipeline files are being read again. [`ready`](Self::ready) ends it.
-    #[allow(dead_code, reason = "for whoever reloads")]
     pub(crate) fn reloading(&self) {
         let now = clock_gettime(ClockId::Monotonic);
         let microseconds = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1_000;
