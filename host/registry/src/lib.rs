@@ -9,8 +9,8 @@
 //! [`TrustedKeys`], one of them signed the very bytes. Everything that a registry or a file says is bounded and checked
 //! before it is used.
 //!
-//! The HTTP side is this crate's own. `oci-client` reads manifests, tokens and errors without bound, and takes each token
-//! for a header.
+//! The HTTP side is this crate's own: `oci-client` 0.18 reads manifests, tokens and errors without bound, and panics at a
+//! token with a line break.
 //!
 //! Invariant: this crate knows neither wasmtime nor Delta, and nothing of pipeline files. Components that a program brings
 //! along are that program's business.

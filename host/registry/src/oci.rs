@@ -97,10 +97,7 @@ impl Registry {
         }
         let (bytes, fetched) = match self.kept_component(&layer.digest, max).await? {
             Some(bytes) => (bytes, false),
-            None => {
-                let bytes = session.blob("component", &layer).await;
-                (bytes.map_err(|e| unresolved(reference, e))?, true)
-            }
+            None => (session.blob("component", &layer).await?, true),
         };
         let bytes: Arc<[u8]> = bytes.into();
         let origin = format!("oci://{}/{}", reference.registry(), reference.repository());
@@ -156,8 +153,7 @@ impl Registry {
         let name = reference.to_string();
         let now = self.clock.now();
         let kept = self.kept_signature(&found.manifest_digest).await?;
-        // Where a tag was asked for, there may be a newer signature too.
-        if let Some(text) = kept.clone().filter(|_| !found.asked)
+        if let Some(text) = kept.clone()
             && let Ok(signed_by) = verify(keys, &name, &found.bytes, Some(text.clone()), now).await
         {
             return Ok((Some(text), Some(signed_by)));

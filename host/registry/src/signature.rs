@@ -26,7 +26,7 @@ pub struct TrustedKeys {
 /// Who signed a component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedBy {
-    /// Id of the key, as `minisign` writes it: 16 hexadecimal digits.
+    /// Id of the key, as `minisign` writes it: up to 16 hexadecimal digits, without zeros before them.
     pub key_id: String,
     /// What the signer signed beside the component. It is fit to be shown.
     pub comment: String,
@@ -210,7 +210,7 @@ fn key(text: &str) -> Result<(String, PublicKey), RegistryError> {
 fn key_id(line: &str) -> Option<String> {
     let bytes = BASE64_STANDARD.decode(line.trim()).ok()?;
     let id = bytes.get(2..10)?.try_into().ok()?;
-    Some(format!("{:016X}", u64::from_le_bytes(id)))
+    Some(format!("{:X}", u64::from_le_bytes(id)))
 }
 
 #[cfg(test)]
@@ -222,6 +222,11 @@ mod tests {
         let good = "RWQmNKF0TY+q7IlNRWLaWQwnGsa2fTGVM0jr8mCttoFiSU+vKjdUx0Bl";
         let keys = TrustedKeys::parse(&[good.into(), format!("untrusted comment: x\n{good}\n")]).unwrap();
         assert_eq!(keys.ids().collect::<Vec<_>>(), ["ECAA8F4D74A13426"; 2]);
+        // A zero before it is not written, as minisign does not.
+        let mut bytes = BASE64_STANDARD.decode(good).unwrap();
+        bytes[9] = 0x0c;
+        let keys = TrustedKeys::parse(&[BASE64_STANDARD.encode(bytes)]).unwrap();
+        assert_eq!(keys.ids().collect::<Vec<_>>(), ["CAA8F4D74A13426"]);
         let legacy_signature = "RWQmNKF0TY+q7AxgOqEwXpILvoPS7ol8BvOWBkwsmZJoioXXDkQsiAgucNBSJy90dQfp9FgBHYnQyxTx2Cjj0pIaDT4oSgs4UQI=";
         for text in [
             "",

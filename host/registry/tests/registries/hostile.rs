@@ -8,19 +8,22 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
-use sandbar_registry::{OciReference, Registry, RegistryError};
+use sandbar_registry::{OciReference, Registry, RegistryError, RegistryTimeouts};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use crate::support::{
-    Answer, MANIFEST, Server, answer, client, component, fetch, manifest, oci, sha256, short, with_body,
+    Answer, MANIFEST, Server, answer, client, component, fetch, manifest, oci, sha256, with_body,
 };
 
 const WASM: &str = "application/wasm";
 
-fn impatient() -> Registry {
-    client().with_timeouts(short())
+/// A client that waits this long for something, and for all else as long as any.
+fn impatient(set: fn(&mut RegistryTimeouts, Duration), time: Duration) -> Registry {
+    let mut timeouts = RegistryTimeouts::default();
+    set(&mut timeouts, time);
+    client().with_timeouts(timeouts)
 }
 
 /// A body of pieces without end, each after a pause.
@@ -39,13 +42,28 @@ const DRIP: Duration = Duration::from_millis(50);
 
 /// What comes of a registry that answers all that is asked for with one thing.
 async fn of(answer: impl Fn() -> Answer + Send + Sync + 'static) -> (RegistryError, Server) {
+    of_client(&client(), answer).await
+}
+
+async fn of_client(
+    client: &Registry,
+    answer: impl Fn() -> Answer + Send + Sync + 'static,
+) -> (RegistryError, Server) {
     let server = Server::start(move |_| answer()).await;
-    let error = fetch(&impatient(), &server.reference("a:1")).await.unwrap_err();
+    let error = fetch(client, &server.reference("a:1")).await.unwrap_err();
     (error, server)
 }
 
 /// What comes of a registry with this manifest, and one answer to all else.
 async fn of_manifest(
+    text: String,
+    other: impl Fn() -> Answer + Send + Sync + 'static,
+) -> (RegistryError, Server) {
+    of_manifest_and_client(&client(), text, other).await
+}
+
+async fn of_manifest_and_client(
+    client: &Registry,
     text: String,
     other: impl Fn() -> Answer + Send + Sync + 'static,
 ) -> (RegistryError, Server) {
@@ -56,7 +74,7 @@ async fn of_manifest(
         },
     )
     .await;
-    let error = fetch(&impatient(), &server.reference("a:1")).await.unwrap_err();
+    let error = fetch(client, &server.reference("a:1")).await.unwrap_err();
     (error, server)
 }
 
@@ -74,7 +92,11 @@ async fn a_manifest_without_end_is_cut_and_one_that_drips_is_left() {
     );
     let (error, _) = of(move || answer(200, &kind, vec![b' '; 2 << 20])).await;
     assert!(matches!(error, RegistryError::TooLarge { .. }), "{error}");
-    let (error, _) = of(move || with_body(200, &kind, endless(b" ", DRIP))).await;
+    let hasty = impatient(
+        |timeouts, time| timeouts.answer = time,
+        Duration::from_millis(600),
+    );
+    let (error, _) = of_client(&hasty, move || with_body(200, &kind, endless(b" ", DRIP))).await;
     assert!(
         error.is_transient() && error.to_string().contains("not done within 0.6 s"),
         "{error}"
@@ -117,13 +139,18 @@ async fn a_component_is_read_to_the_length_that_its_manifest_says() {
     );
 
     let drip = || with_body(200, &[], endless(b"\0", DRIP));
-    let (error, _) = of_manifest(of_component(100_000), drip).await;
+    let hasty = impatient(
+        |timeouts, time| timeouts.transfer = time,
+        Duration::from_millis(800),
+    );
+    let (error, _) = of_manifest_and_client(&hasty, of_component(100_000), drip).await;
     assert!(
         error.is_transient() && error.to_string().contains("not done within 0.8 s"),
         "{error}"
     );
     let stop = || with_body(200, &[], endless(b"\0", Duration::from_secs(3600)));
-    let (error, _) = of_manifest(of_component(100_000), stop).await;
+    let hasty = impatient(|timeouts, time| timeouts.idle = time, Duration::from_millis(400));
+    let (error, _) = of_manifest_and_client(&hasty, of_component(100_000), stop).await;
     assert!(
         error.is_transient() && error.to_string().contains("nothing came in time"),
         "{error}"
@@ -283,9 +310,7 @@ async fn a_registry_that_is_not_there_may_come_back() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let reference = format!("oci://{}/a:1", listener.local_addr().unwrap());
     drop(listener);
-    let error = fetch(&impatient(), &reference.parse().unwrap())
-        .await
-        .unwrap_err();
+    let error = fetch(&client(), &reference.parse().unwrap()).await.unwrap_err();
     assert!(
         error.is_transient() && error.to_string().contains("Connection refused"),
         "{error}"
@@ -370,7 +395,7 @@ async fn secure() -> (OciReference, String, Server) {
 #[tokio::test]
 async fn beyond_this_machine_there_is_tls_and_an_authority_of_ones_own_has_to_be_named() {
     let (reference, pem, server) = secure().await;
-    let error = fetch(&impatient(), &reference).await.unwrap_err();
+    let error = fetch(&client(), &reference).await.unwrap_err();
     assert!(!error.is_transient(), "{error}");
     assert!(
         error.to_string().contains("its certificate does not hold here"),
@@ -381,13 +406,11 @@ async fn beyond_this_machine_there_is_tls_and_an_authority_of_ones_own_has_to_be
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ca.pem");
     std::fs::write(&path, pem).unwrap();
-    let fetched = fetch(&impatient().trusting_file(&path), &reference)
-        .await
-        .unwrap();
+    let fetched = fetch(&client().trusting_file(&path), &reference).await.unwrap();
     assert_eq!(fetched.bytes, component("a"));
 
     std::fs::write(&path, "no certificate").unwrap();
-    let error = fetch(&impatient().trusting_file(&path), &reference)
+    let error = fetch(&client().trusting_file(&path), &reference)
         .await
         .unwrap_err();
     assert!(matches!(error, RegistryError::Setup { .. }), "{error}");
@@ -401,7 +424,7 @@ async fn beyond_this_machine_there_is_tls_and_an_authority_of_ones_own_has_to_be
     let reference = format!("oci://0.0.0.0:{}/a:1", plain.address().port())
         .parse()
         .unwrap();
-    let error = fetch(&impatient(), &reference).await.unwrap_err();
+    let error = fetch(&client(), &reference).await.unwrap_err();
     assert!(plain.asked().is_empty(), "{error}");
 }
 
@@ -413,7 +436,7 @@ async fn a_registry_that_has_no_manifest_and_a_blob_of_a_digest_was_asked_for_th
     })
     .await;
     let digest = sha256(b"wanted");
-    let error = fetch(&impatient(), &server.reference(&format!("a@{digest}")))
+    let error = fetch(&client(), &server.reference(&format!("a@{digest}")))
         .await
         .unwrap_err();
     assert!(matches!(error, RegistryError::OtherDigest { .. }), "{error}");

@@ -15,7 +15,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use sandbar_pipeline::{Clock, SystemClock};
-use sandbar_registry::{Access, Fetched, OciReference, Reference, Registry, RegistryError, RegistryTimeouts};
+use sandbar_registry::{Access, Fetched, OciReference, Reference, Registry, RegistryError};
 use tempfile::TempDir;
 use tokio_rustls::TlsAcceptor;
 
@@ -186,16 +186,6 @@ impl Clock for StandingClock {
 
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         self.machine.sleep(duration)
-    }
-}
-
-/// Timeouts that a test can wait for.
-pub(crate) fn short() -> RegistryTimeouts {
-    RegistryTimeouts {
-        connect: Duration::from_secs(5),
-        idle: Duration::from_millis(400),
-        answer: Duration::from_millis(600),
-        transfer: Duration::from_millis(800),
     }
 }
 
