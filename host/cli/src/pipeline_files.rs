@@ -82,7 +82,12 @@ impl PipelineFiles {
             Err(e) => return vec![Change::Bad(e)],
         };
         let mut changes = vec![];
-        let gone: Vec<_> = self.known.keys().filter(|known| !paths.contains(known)).cloned().collect();
+        let gone: Vec<_> = self
+            .known
+            .keys()
+            .filter(|known| !paths.contains(known))
+            .cloned()
+            .collect();
         for path in gone {
             if let Some(Known { file: Some(file), .. }) = self.known.remove(&path) {
                 changes.push(Change::Gone(file.config().name.clone()));
@@ -167,7 +172,9 @@ impl PipelineFiles {
         for other in others.filter_map(|(_, known)| known.file.as_ref()) {
             let name = &file.config().name;
             if other.config().name == *name {
-                return Err(CliError::Usage(format!("two of the files name the pipeline {name:?}")));
+                return Err(CliError::Usage(format!(
+                    "two of the files name the pipeline {name:?}"
+                )));
             }
             if file.shares_checkpoint_location(other) {
                 return Err(CliError::Usage(format!(
@@ -203,7 +210,9 @@ fn files_of(folder: &Path) -> Result<Vec<PathBuf>, CliError> {
     let mut found = vec![];
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let hidden = path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
         if !hidden && path.extension().is_some_and(|extension| extension == "toml") && path.is_file() {
             found.push(path);
         }
@@ -293,6 +302,9 @@ mod tests {
         let mut files = PipelineFiles::new(vec![folder.path().to_owned()]);
         files.read_all().unwrap();
         write(folder.path(), "b.toml", "a");
-        assert_eq!(looked(&mut files), ["bad: two of the files name the pipeline \"a\""]);
+        assert_eq!(
+            looked(&mut files),
+            ["bad: two of the files name the pipeline \"a\""]
+        );
     }
 }

@@ -231,17 +231,12 @@ impl CheckpointLocation {
         }
     }
 
-    /// Removes the components that the record does not name.
+    /// Removes the components whose digests are not among these.
     ///
     /// # Errors
     /// [`CheckpointError::Store`] when they can't be listed or removed.
-    pub async fn prune_components(&self, record: &VersionRecord) -> Result<(), CheckpointError> {
-        let on_probation = record.probation.as_ref().map(|probation| &probation.version);
-        let kept: Vec<_> = [Some(&record.current), on_probation]
-            .into_iter()
-            .flatten()
-            .map(|version| component_path(&version.component.digest))
-            .collect();
+    pub async fn prune_components(&self, kept: &[&str]) -> Result<(), CheckpointError> {
+        let kept: Vec<_> = kept.iter().map(|digest| component_path(digest)).collect();
         let folder = Path::from(COMPONENTS);
         let found: Vec<_> = self
             .store

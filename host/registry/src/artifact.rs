@@ -31,11 +31,11 @@ pub(crate) const EMPTY_CONFIG: &[u8] = b"{}";
 /// Imports and exports that a configuration lists.
 const MAX_NAMES: usize = 1000;
 
-/// The tag under which the signature of an artifact lies, in the same repository: not `.sig`, which is the name of
-/// signatures by cosign.
+/// The tag under which the signature of an artifact lies, in the same repository: `sha256-<64 digits>.sig`. Other
+/// programs, cosign among them, keep signatures of their own form there; those are neither read nor written over.
 #[must_use]
 pub fn signature_tag(manifest_digest: &str) -> String {
-    format!("{}.minisig", manifest_digest.replace(':', "-"))
+    format!("{}.sig", manifest_digest.replace(':', "-"))
 }
 
 #[derive(Serialize, Deserialize)]

@@ -126,8 +126,13 @@ pub(crate) fn components(folder: &Path) -> Result<Vec<(String, PathBuf)>, Regist
         path: folder.to_owned(),
         error,
     };
+    let entries = match fs::read_dir(folder) {
+        // A machine on which none was put has none.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
+        entries => entries.map_err(failed)?,
+    };
     let mut found = vec![];
-    for (number, entry) in fs::read_dir(folder).map_err(failed)?.enumerate() {
+    for (number, entry) in entries.enumerate() {
         if number >= MAX_ENTRIES {
             return Err(failed(io::Error::other(format!(
                 "it holds more than {MAX_ENTRIES} files"

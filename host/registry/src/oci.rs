@@ -258,6 +258,15 @@ impl Registry {
         session.push_blob(bytes).await?;
         // Before the tag moves: whoever sees the component sees its signature.
         if let Some(text) = signature {
+            if let Some(other) = session.manifest(&signature_tag(&manifest_digest)).await?
+                && signature_layer(&reference.to_string(), &other.bytes).is_err()
+            {
+                return Err(RegistryError::Artifact {
+                    component: format!("{} under {}", reference, signature_tag(&manifest_digest)),
+                    reason: "a signature of another program lies there already, and is not written over"
+                        .into(),
+                });
+            }
             let bytes = Bytes::copy_from_slice(text.as_bytes());
             let of_signature = signature_manifest(reference.repository(), &bytes);
             session.push_blob(Bytes::from_static(EMPTY_CONFIG)).await?;

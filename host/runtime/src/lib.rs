@@ -50,14 +50,16 @@ pub use sandbar_pipeline::{
     Batch, BatchId, BatchReport, CheckpointLocation, Clock, ComponentId, NoopObserver, Offset, Pipeline,
     PipelineError, PipelineObserver, PipelineOptions, ReadLimit, Reader, ReaderOptions, Remedy, ResetEffect,
     RetryPolicy, RunSummary, Schedule, Sink, SinkError, SinkFactory, Source, SourceError, SourceUsage,
-    StepDurations, StepOutcome, StopSignal, Stopper, SystemClock, Trigger, is_unprintable, with_causes,
+    StepDurations, StepOutcome, StopSignal, Stopper, SwapEvent, SwapNote, SwapOrder, SwapOutcome, SwapRecord,
+    SystemClock, Takeover, Trigger, Version, VersionRecord, create_folder, is_ours, is_ours_alone,
+    is_unprintable, read_text_file, with_causes,
 };
 pub use sandbar_policy::{
     Credential, Grants, HttpGrant, LimitKey, Limits, OAuth2Options, PolicyError, Remedy as SourceRemedy,
 };
 pub use sandbar_registry::{
-    Access, Fetched, Listed, OciReference, Place, Pushed, Reference, Registry, RegistryError, RegistryLogin, SignedBy,
-    TrustedKeys,
+    Access, Fetched, Listed, OciReference, Place, Pushed, Reference, Registry, RegistryError, RegistryLogin,
+    SignedBy, TrustedKeys,
 };
 pub use sandbar_sandbox::{
     AddressSpace, Compiler, Connector, Description, Import, OpenOptions, PipelineContext, SandboxError,

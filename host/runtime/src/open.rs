@@ -5,8 +5,9 @@ use arrow_schema::SchemaRef;
 use sandbar_delta::DeltaSinkFactory;
 use sandbar_pipeline::{
     BatchReport, CheckpointError, CheckpointLocation, CheckpointOwner, Clock, Offset, Pipeline,
-    PipelineError, PipelineObserver, PipelineOptions, ReadLimit, RetryPolicy, RunSummary, Sink, SinkError,
-    SinkFactory, Source, SourceError, Start, StopSignal, Successors, Trigger, VersionRecord, with_causes,
+    PipelineError, PipelineObserver, PipelineOptions, ReadLimit, RefusedVersion, RetryPolicy, RunSummary,
+    Sink, SinkError, SinkFactory, Source, SourceError, Start, StopSignal, Successors, Trigger, VersionRecord,
+    with_causes,
 };
 use sandbar_sandbox::{Connector, SandboxError, SandboxSource};
 use uuid::Uuid;
@@ -164,6 +165,12 @@ impl<F: SinkFactory> OpenPipeline<F> {
         successors: Successors<SandboxSource>,
     ) -> Result<RunSummary, RuntimeError> {
         self.check_process()?;
+        if let Some(refused) = self.interrupted_version() {
+            tracing::warn!(
+                pipeline = %self.name(), refused = %refused.component.digest, runs = %self.connector().id().digest,
+                "a version was on probation when the process ended; the one before it reads on, and the other is refused"
+            );
+        }
         if let Some(record) = self.record.as_ref().filter(|_| self.interrupted)
             && let Err(e) = self.parts.checkpoint.location.save_versions(record).await
         {
@@ -197,6 +204,11 @@ impl<F: SinkFactory> OpenPipeline<F> {
     /// opened, [`RuntimeError::Checkpoint`] when the checkpoint location can't be used.
     pub async fn pipeline(&self) -> Result<Pipeline<SandboxSource, F::Sink>, RuntimeError> {
         self.pipeline_with(varied(self.file.config().retry)).await
+    }
+
+    /// The version that was on probation when the process before ended.
+    fn interrupted_version(&self) -> Option<&RefusedVersion> {
+        self.record.as_ref().filter(|_| self.interrupted)?.refused.last()
     }
 
     fn check_process(&self) -> Result<(), SandboxError> {

@@ -1,5 +1,6 @@
 use sandbar_pipeline::{
-    BatchId, CommitRecord, ComponentId, Offset, PipelineError, ReadLimit, SinkFactory, Source, SourceError,
+    BatchId, CheckpointLocation, CommitRecord, ComponentId, Offset, OnProbation, PipelineError, ReadLimit,
+    RefusedVersion, SinkFactory, Source, SourceError, SwapNote, SwapRecord,
 };
 use serde::Serialize;
 
@@ -32,6 +33,15 @@ pub struct PipelineStatus {
     pub component: Option<ComponentId>,
     /// The last micro-batches, newest first.
     pub batches: Vec<PastBatch>,
+    /// The swaps of the component, oldest first, as far as the checkpoint location holds them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub swaps: Vec<SwapRecord>,
+    /// Versions that failed, which are not swapped in again by themselves.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedVersion>,
+    /// The version on probation, if one is at this moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probation: Option<OnProbation>,
 }
 
 /// One micro-batch of the table's history.
@@ -51,6 +61,9 @@ pub struct PastBatch {
     pub timestamp: Option<i64>,
     /// The component that read it.
     pub component: ComponentId,
+    /// Why it was another one than for the micro-batch before, where a swap is the reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub swap: Option<SwapNote>,
 }
 
 impl Runtime {
@@ -79,7 +92,14 @@ impl Runtime {
             rolled_back: None,
             component: None,
             batches: vec![],
+            swaps: vec![],
+            refused: vec![],
+            probation: None,
         };
+        if let Some(record) = self.look_at_checkpoint(file).await?.load_versions().await? {
+            (status.swaps, status.refused, status.probation) =
+                (record.swaps, record.refused, record.probation);
+        }
         if let Some(state) = state {
             if let Some(last) = state.last {
                 status.batch = last.batch;
@@ -103,22 +123,24 @@ impl Runtime {
         Ok(status)
     }
 
+    /// The checkpoint location for whoever only looks.
+    async fn look_at_checkpoint(&self, file: &PipelineFile) -> Result<CheckpointLocation, RuntimeError> {
+        let (location, clock) = (file.checkpoint_location(), self.clock());
+        let found = tokio::task::spawn_blocking(move || {
+            crate::location::checkpoint(&location, MissingFolder::Leave, clock)
+        });
+        let found = found.await.map_err(|e| SourceError::Sandbox(Box::new(e)))??;
+        Ok(found.location)
+    }
+
     async fn logged_offset(
         &self,
         file: &PipelineFile,
         batch: BatchId,
         fingerprint: Option<u64>,
     ) -> Result<Option<Offset>, RuntimeError> {
-        let checkpoint = {
-            let (location, clock) = (file.checkpoint_location(), self.clock());
-            tokio::task::spawn_blocking(move || {
-                crate::location::checkpoint(&location, MissingFolder::Leave, clock)
-            })
-        };
-        let checkpoint = checkpoint
-            .await
-            .map_err(|e| SourceError::Sandbox(Box::new(e)))??;
-        match checkpoint.location.load_end(batch, fingerprint).await {
+        let location = self.look_at_checkpoint(file).await?;
+        match location.load_end(batch, fingerprint).await {
             Ok(entry) => Ok(Some(entry.end)),
             Err(PipelineError::OffsetUnknown { .. }) => Ok(None),
             Err(source) => Err(RuntimeError::Run {
@@ -158,5 +180,6 @@ fn past_batch(record: CommitRecord) -> PastBatch {
         table_version: record.revision,
         timestamp: record.timestamp,
         component: batch.component,
+        swap: batch.swap,
     }
 }

@@ -7,6 +7,7 @@ use arrow_schema::{Schema, SchemaRef};
 use bytes::Bytes;
 use sandbar_pipeline::{
     Offset, PipelineError, SinkFactory, Source, Successor, SuccessorSender, SwapOrder, Takeover, can_go_on,
+    with_causes,
 };
 use sandbar_sandbox::{PipelineContext, SandboxSource};
 
@@ -166,10 +167,10 @@ impl Runtime {
     pub(crate) async fn offer_version<F: SinkFactory>(
         &self,
         running: &Running<'_, F>,
-        checked: Checked,
+        checked: &Checked,
         request: &SwapRequest,
         sender: &SuccessorSender<SandboxSource>,
-    ) -> Result<(Takeover, Checked), RuntimeError> {
+    ) -> Result<Takeover, RuntimeError> {
         let location = &running.open.parts.checkpoint.location;
         // Whatever is durable of the swap can be run after a restart, also where a file was replaced.
         for version in [running.current, &checked.version] {
@@ -187,10 +188,13 @@ impl Runtime {
             again: request.again,
             order: request.order.clone(),
         };
-        match sender.offer(successor).await {
-            Ok(takeover) => Ok((takeover, checked)),
-            Err(e) => Err(SwapCheck::Takeover.failed(running.open.run_error(e))),
+        let takeover = sender.offer(successor).await;
+        let takeover = takeover.map_err(|e| SwapCheck::Takeover.failed(running.open.run_error(e)))?;
+        let kept = [running.current, &checked.version].map(|version| &*version.connector.id().digest);
+        if let Err(e) = location.prune_components(&kept).await {
+            tracing::warn!(pipeline = %running.open.name(), error = %with_causes(&e), "copies of old versions stay");
         }
+        Ok(takeover)
     }
 }
 

@@ -135,13 +135,6 @@ impl Runtime {
             StartVersion::Recorded(version) => self.load_recorded(file, location, version).await?,
             StartVersion::Configured => self.load_configured(file, location, record.as_ref()).await?,
         };
-        if interrupted {
-            let id = version.connector.id();
-            tracing::warn!(
-                pipeline = %file.config().name, version = %id.version, digest = %id.digest,
-                "a version was on probation when the process ended; the one before it reads on, and the other is refused"
-            );
-        }
         Ok(StartingVersion {
             version,
             record,

@@ -29,7 +29,10 @@ pub(crate) async fn reload(arguments: ReloadArguments) -> Result<(), CliError> {
     let answer = send(None, RequestKind::Reload, &arguments.control).await?;
     match answer["changes"].as_array().map(Vec::as_slice) {
         None | Some([]) => say("nothing changed"),
-        Some(changes) => changes.iter().filter_map(Value::as_str).for_each(|change| say(&plain(change))),
+        Some(changes) => changes
+            .iter()
+            .filter_map(Value::as_str)
+            .for_each(|change| say(&plain(change))),
     }
     Ok(())
 }
@@ -72,7 +75,7 @@ async fn send(
 ) -> Result<Value, CliError> {
     let request = Request {
         pipeline,
-        user: std::env::var("USER").unwrap_or_else(|_| "somebody".into()),
+        user: std::env::var("USER").unwrap_or_default(),
         kind,
     };
     match ask(&request, arguments.control.as_deref()).await? {
@@ -98,7 +101,8 @@ fn name_of(pipeline: &str) -> Result<String, CliError> {
 
 /// A path begins in the folder of whoever writes it here, not in that of the pipeline file.
 fn absolute(reference: &str) -> Result<String, CliError> {
-    let is_path = !reference.starts_with("oci://") && (reference.contains('/') || reference.ends_with(".wasm"));
+    let is_path =
+        !reference.starts_with("oci://") && (reference.contains('/') || reference.ends_with(".wasm"));
     if !is_path {
         return Ok(reference.to_owned());
     }

@@ -10,7 +10,9 @@ use crate::output::{columns, count, plain, print, print_json};
 /// Shows what a component is. It is instantiated without any grant.
 pub(crate) async fn execute(arguments: InspectArguments) -> Result<(), CliError> {
     let runtime = super::runtime()?;
-    let connector = runtime.load_reference(&arguments.component, Path::new("")).await?;
+    let connector = runtime
+        .load_reference(&arguments.component, Path::new(""))
+        .await?;
     // A connector whose streams depend on its options can't tell them here, and that is no error.
     let streams = match connector.discover(&json!({})).await {
         Ok(streams) => Some(streams),

@@ -33,7 +33,10 @@ pub(crate) async fn pull(arguments: PullArguments) -> Result<(), CliError> {
         keys: keys.as_ref(),
         max_bytes: None,
     };
-    let fetched = runtime.registry(Path::new(".")).fetch(&Reference::Oci(reference.clone()), &access).await;
+    let fetched = runtime
+        .registry(Path::new("."))
+        .fetch(&Reference::Oci(reference.clone()), &access)
+        .await;
     let fetched = fetched.map_err(RuntimeError::from)?;
     if let Some(path) = &arguments.output {
         write(path, &fetched)?;
@@ -52,11 +55,17 @@ pub(crate) async fn pull(arguments: PullArguments) -> Result<(), CliError> {
     }
     let mut rows = vec![
         vec!["component".into(), fetched.digest.clone()],
-        vec!["size".into(), format!("{} bytes", count(fetched.bytes.len() as u64))],
+        vec![
+            "size".into(),
+            format!("{} bytes", count(fetched.bytes.len() as u64)),
+        ],
         vec!["pinned".into(), reference.pinned(manifest).to_string()],
     ];
     if let Some(by) = &fetched.signed_by {
-        rows.push(vec!["signed by".into(), format!("{} ({})", by.key_id, by.comment)]);
+        rows.push(vec![
+            "signed by".into(),
+            format!("{} ({})", by.key_id, by.comment),
+        ]);
     }
     if let Some(path) = &arguments.output {
         rows.push(vec!["written to".into(), path.display().to_string()]);
@@ -70,11 +79,18 @@ pub(crate) async fn push(arguments: PushArguments) -> Result<(), CliError> {
     let reference = oci(&arguments.reference)?;
     let login = login(&arguments.login)?;
     // What this host could not run is brought nowhere.
-    let connector = runtime.load_reference(&arguments.component, Path::new(".")).await?;
+    let connector = runtime
+        .load_reference(&arguments.component, Path::new("."))
+        .await?;
     let signature = signature_of(&arguments)?;
     let registry = runtime.registry(Path::new("."));
     let pushed = registry
-        .push(connector.bytes().clone(), signature.as_deref(), &reference, login.as_ref())
+        .push(
+            connector.bytes().clone(),
+            signature.as_deref(),
+            &reference,
+            login.as_ref(),
+        )
         .await
         .map_err(RuntimeError::from)?;
     if arguments.json {
@@ -87,8 +103,15 @@ pub(crate) async fn push(arguments: PushArguments) -> Result<(), CliError> {
         }));
     }
     let id = connector.id();
-    let signed = if signature.is_some() { "with its signature" } else { "unsigned" };
-    say(&plain(&format!("{} {} was pushed to {reference}, {signed}", id.name, id.version)));
+    let signed = if signature.is_some() {
+        "with its signature"
+    } else {
+        "unsigned"
+    };
+    say(&plain(&format!(
+        "{} {} was pushed to {reference}, {signed}",
+        id.name, id.version
+    )));
     print(&plain(&format!("{}\n", pushed.reference)))
 }
 
@@ -99,9 +122,16 @@ pub(crate) async fn list(arguments: ComponentsArguments) -> Result<(), CliError>
     for (name, _) in sandbar_components::BUILTIN {
         builtin.push((*name, runtime.load(name, None).await?));
     }
-    let listed = runtime.registry(&arguments.dir).list().await.map_err(RuntimeError::from)?;
+    let listed = runtime
+        .registry(&arguments.dir)
+        .list()
+        .await
+        .map_err(RuntimeError::from)?;
     if arguments.json {
-        for line in builtin.iter().map(|(name, connector)| builtin_as_json(name, connector)) {
+        for line in builtin
+            .iter()
+            .map(|(name, connector)| builtin_as_json(name, connector))
+        {
             print_json(&line)?;
         }
         for line in listed.iter().map(as_json) {
@@ -113,7 +143,12 @@ pub(crate) async fn list(arguments: ComponentsArguments) -> Result<(), CliError>
     let mut rows = vec![titles.map(String::from).to_vec()];
     for (name, connector) in &builtin {
         let size = count(connector.size() as u64);
-        rows.push(vec![(*name).to_owned(), size, "built in".into(), connector.id().digest.clone()]);
+        rows.push(vec![
+            (*name).to_owned(),
+            size,
+            "built in".into(),
+            connector.id().digest.clone(),
+        ]);
     }
     for one in &listed {
         let signed = match (&one.fault, one.signed) {
@@ -172,7 +207,10 @@ fn login(arguments: &LoginArguments) -> Result<Option<RegistryLogin>, CliError> 
         return Err(CliError::Usage(message.into()));
     }
     let mut password = String::new();
-    let read = std::io::stdin().lock().take(MAX_PASSWORD).read_to_string(&mut password);
+    let read = std::io::stdin()
+        .lock()
+        .take(MAX_PASSWORD)
+        .read_to_string(&mut password);
     read.map_err(|source| CliError::Io {
         context: "the password can't be read from stdin".into(),
         source,

@@ -10,7 +10,7 @@ use sandbar_runtime::{
     PipelineFile, PipelineReport, Restart, RunSummary, RuntimeError, StopSignal, Supervisor,
     SupervisorOptions, SystemClock, Trigger,
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
 
@@ -116,7 +116,9 @@ pub(crate) async fn execute(arguments: RunArguments, notify: Notifications) -> R
         misconfigured: false,
     };
     // Whoever listens may come back to it: the loop must not see the end of all orders.
-    let outcome = run.until_end(changes, has_folder, trigger.is_none(), ordered).await;
+    let outcome = run
+        .until_end(changes, has_folder, trigger.is_none(), ordered)
+        .await;
     drop(orders);
     let _ = tokio::task::spawn_blocking(move || output.finish()).await;
     outcome
@@ -165,19 +167,9 @@ impl Run {
         self.apply(changes).await;
         self.service.notifier().ready();
         // Where a terminal is, its end is a reason to stop, as it is for any program.
-        let hangups = match reloads && !std::io::stdin().is_terminal() {
+        let mut hangups = match reloads && !std::io::stdin().is_terminal() {
             true => signal(SignalKind::hangup()).ok(),
             false => None,
-        };
-        let mut hangups = hangups;
-        let hangup = |hangups: &mut Option<tokio::signal::unix::Signal>| {
-            let hangups = hangups.as_mut().map(|hangups| hangups.recv());
-            async move {
-                match hangups {
-                    Some(hangup) => hangup.await,
-                    None => std::future::pending().await,
-                }
-            }
         };
         while !self.running.is_empty() || (goes_on && !self.stop.is_stopped()) {
             tokio::select! {
@@ -185,7 +177,7 @@ impl Run {
                 Some((name, ended)) = self.running.next() => self.ended(&name, ended),
                 () = self.stop.stopped(), if self.running.is_empty() => break,
                 Some(order) = ordered.recv() => self.obey(order).await,
-                _ = hangup(&mut hangups) => {
+                () = hung_up(&mut hangups) => {
                     self.reload().await;
                 }
                 () = tokio::time::sleep(LOOK), if goes_on && !self.stop.is_stopped() => {
@@ -225,7 +217,9 @@ impl Run {
 
     async fn start_again(&mut self, name: String) -> Result<(), CliError> {
         let Some(mut files) = self.files.take() else {
-            return Err(CliError::Usage("the pipeline files are being read; try again".into()));
+            return Err(CliError::Usage(
+                "the pipeline files are being read; try again".into(),
+            ));
         };
         let read = tokio::task::spawn_blocking(move || {
             let file = files.read_again(&name);
@@ -277,9 +271,10 @@ impl Run {
     /// Starts the pipeline of a file, or lets it go on with a changed one.
     async fn take_up(&mut self, file: PipelineFile) -> Option<String> {
         let name = file.config().name.clone();
-        let alive = self.fleet.supervisor.reports().into_iter().any(|report| {
-            report.pipeline == name && report.state != sandbar_runtime::PipelineState::Stopped
-        });
+        let alive =
+            self.fleet.supervisor.reports().into_iter().any(|report| {
+                report.pipeline == name && report.state != sandbar_runtime::PipelineState::Stopped
+            });
         if !alive {
             let again = self.fleet.supervisor.file(&name).is_some();
             let outcome = self.start(file);
@@ -318,7 +313,8 @@ impl Run {
         let report = reports.into_iter().find(|report| report.pipeline == name);
         match ended {
             Ok(Ok(summary)) => {
-                self.output.aside(|| show_summary(name, &summary, report.as_ref(), self.progress));
+                self.output
+                    .aside(|| show_summary(name, &summary, report.as_ref(), self.progress));
             }
             Ok(Err(e)) => {
                 self.misconfigured |= e.is_configuration();
@@ -332,6 +328,13 @@ impl Run {
                     .aside(|| say(&format!("error: pipeline {name} ended unexpectedly: {said}")));
             }
         }
+    }
+}
+
+async fn hung_up(hangups: &mut Option<Signal>) {
+    match hangups {
+        Some(hangups) => _ = hangups.recv().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -7,7 +7,6 @@ pub(super) const MAX_LINE: usize = 1 << 20;
 
 /// One request to a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Request {
     /// The pipeline's name; none for requests about all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -62,7 +61,9 @@ pub(crate) enum Response {
 
 impl Response {
     pub(super) fn of_reports(reports: &[PipelineReport]) -> Self {
-        let values = reports.iter().filter_map(|report| serde_json::to_value(report).ok());
+        let values = reports
+            .iter()
+            .filter_map(|report| serde_json::to_value(report).ok());
         Self::Pipelines(values.collect())
     }
 }

@@ -94,7 +94,9 @@ async fn serve(
 ) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let Ok(place) = places.clone().acquire_owned().await else {
+            return;
+        };
         let stream = tokio::select! {
             () = stop.stopped() => return,
             accepted = listener.accept() => match accepted {
@@ -165,7 +167,10 @@ async fn answer(
             }
             RequestKind::Reload => {
                 let (answer, answered) = oneshot::channel();
-                controlled.send(Controlled::Reload(answer)).await.map_err(|_| ending())?;
+                controlled
+                    .send(Controlled::Reload(answer))
+                    .await
+                    .map_err(|_| ending())?;
                 let changes = answered.await.map_err(|_| ending())?;
                 return Ok(Response::Done(json!({ "changes": changes })));
             }
@@ -181,7 +186,10 @@ async fn answer(
                     reference,
                     again,
                     order: SwapOrder {
-                        by: format!("{user} (uid {uid})"),
+                        by: match user.is_empty() {
+                            true => format!("uid {uid}"),
+                            false => format!("{user} (uid {uid})"),
+                        },
                         reason,
                     },
                 };

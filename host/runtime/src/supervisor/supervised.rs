@@ -284,9 +284,9 @@ impl Supervised {
         let candidate = checked.version.clone();
         // Before the offer: the pipeline reports by digests.
         self.known.expect(candidate);
-        let (takeover, _) = self
+        let takeover = self
             .runtime
-            .offer_version(&running, checked, &request, &live.sender)
+            .offer_version(&running, &checked, &request, &live.sender)
             .await?;
         Ok(SwapReport::TookOver(takeover))
     }
