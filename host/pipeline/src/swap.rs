@@ -247,6 +247,11 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             offset: standing.position.offset.clone(),
             pause: self.clock.elapsed().saturating_sub(began),
         };
+        if self.has_turns()
+            && let Some(proving) = &self.succession.proving
+        {
+            proving.previous.rest().await;
+        }
         self.observer.swapped(&SwapEvent::TookOver(takeover.clone()));
         // Whoever asked may have gone away meanwhile.
         let _ = answer.send(Ok(takeover));

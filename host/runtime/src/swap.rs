@@ -120,6 +120,11 @@ impl Runtime {
         reference: &str,
     ) -> Result<Option<Checked>, RuntimeError> {
         let (open, file) = (running.open, &running.open.file);
+        // Its instances count like any other's.
+        let _turn = match self.turns() {
+            Some(turns) => Some(turns.take(file.config().source.limits.memory).await),
+            None => None,
+        };
         let found = self.fetch(file, reference).await;
         let found = found.map_err(|e| SwapCheck::Component.failed(e))?;
         if found.bytes.digest() == running.current.connector.id().digest {

@@ -68,7 +68,7 @@ pub(crate) async fn execute(arguments: RunArguments, notify: Notifications) -> R
         context: "signals can't be watched".into(),
         source,
     })?;
-    let runtime = Arc::new(super::runtime()?);
+    let runtime = Arc::new(super::runtime_within(arguments.memory)?);
     // A disk that does not answer does not keep a stop waiting.
     let mut files = PipelineFiles::new(arguments.files);
     let has_folder = files.has_folder() && trigger.is_none();
