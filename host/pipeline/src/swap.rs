@@ -38,7 +38,7 @@ pub struct Successor<S> {
     pub source: Arc<S>,
     /// Its version.
     pub version: Version,
-    /// The version that it follows, for a pipeline without a record of versions.
+    /// The version that it follows.
     pub current: Version,
     /// What the configuration names.
     pub configured: String,
@@ -287,6 +287,8 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             refuse_other_source(&*successor.source, &standing.position)?;
         }
         self.sink.prepare(&successor.source.schema()).await?;
+        // The pipeline may have been started anew with another version since the record was written.
+        record.current.clone_from(&successor.current);
         record.configured.clone_from(&successor.configured);
         record.begin(
             successor.version.clone(),

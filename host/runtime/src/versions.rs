@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
+use arrow_schema::SchemaRef;
 use sandbar_pipeline::{
     CheckpointLocation, RefusedVersion, StartVersion, Version, VersionRecord, with_causes,
 };
@@ -40,6 +41,13 @@ pub(crate) struct LoadedVersion {
     pub(crate) connector: Arc<Connector>,
     pub(crate) signature: Option<String>,
     pub(crate) origin: Origin,
+}
+
+/// The version that reads a pipeline, with the schema of its rows.
+#[derive(Clone)]
+pub(crate) struct ReadingVersion {
+    pub(crate) version: LoadedVersion,
+    pub(crate) schema: SchemaRef,
 }
 
 /// The version that a pipeline starts with.
