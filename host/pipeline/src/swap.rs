@@ -240,6 +240,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             batches_left: self.options.probation.batches.max(1),
             ends: began.saturating_add(self.options.probation.time),
         });
+        let acknowledged = self.acknowledge_committed(standing).await;
         let takeover = Takeover {
             from,
             to,
@@ -255,7 +256,10 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         self.observer.swapped(&SwapEvent::TookOver(takeover.clone()));
         // Whoever asked may have gone away meanwhile.
         let _ = answer.send(Ok(takeover));
-        self.acknowledge_anew(standing).await
+        match acknowledged {
+            Ok(()) => Ok(()),
+            Err(e) => self.roll_back(standing, e).await,
+        }
     }
 
     /// Everything that a takeover needs and that can fail, up to the record that makes it durable.
@@ -305,14 +309,11 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         Ok(())
     }
 
-    /// Tells a source that came to read in the middle of a pipeline where it stands. One that fails at that goes again.
-    async fn acknowledge_anew(&mut self, standing: &mut Standing) -> Result<(), Interrupt> {
-        if standing.position.batch == 0 {
-            return Ok(());
-        }
-        match self.acknowledge(&standing.position.offset).await {
-            Ok(()) => Ok(()),
-            Err(e) => Box::pin(self.roll_back(standing, e)).await,
+    /// Tells a source that came to read in the middle of a pipeline where it stands.
+    async fn acknowledge_committed(&mut self, standing: &Standing) -> Result<(), PipelineError> {
+        match standing.position.batch {
+            0 => Ok(()),
+            _ => self.acknowledge(&standing.position.offset).await,
         }
     }
 
@@ -355,7 +356,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             "the new version of the component failed its probation, and the one before reads again: {reason}"
         );
         self.observer.swapped(&SwapEvent::RolledBack { from, to, reason });
-        self.acknowledge_anew(standing).await
+        Ok(self.acknowledge_committed(standing).await?)
     }
 
     async fn prepare_rollback(
