@@ -281,7 +281,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         if let Some(refused) = record.refuses(&version.digest) {
             if !successor.again {
                 return Err(PipelineError::RefusedVersion {
-                    version: version.clone(),
+                    version: Box::new(version.clone()),
                     reason: refused.reason.clone(),
                 });
             }
@@ -330,9 +330,9 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         let to = previous.component().clone();
         if let Err(reason) = self.prepare_rollback(&previous, standing).await {
             return Err(PipelineError::NoWayBack {
-                version: from,
+                version: Box::new(from),
                 failure: with_causes(&failure),
-                previous: to,
+                previous: Box::new(to),
                 source: Box::new(reason),
             }
             .into());

@@ -67,5 +67,5 @@ pub use sandbar_sandbox::{
 };
 pub use schedule::{CronSchedule, ScheduleError};
 pub use status::{PastBatch, PipelineStatus};
-pub use supervisor::{PipelineReport, PipelineState, Restart, Supervisor, SupervisorOptions};
+pub use supervisor::{MakeObserver, PipelineReport, PipelineState, Restart, Supervisor, SupervisorOptions};
 pub use swap::{SwapCheck, SwapReport, SwapRequest};

@@ -208,7 +208,7 @@ impl Runtime {
                 let found = self.fetch(file, &version.reference).await?;
                 if found.bytes.digest() != digest {
                     return Err(RuntimeError::VersionLost {
-                        version: version.component,
+                        version: Box::new(version.component),
                         reference: version.reference,
                         found: found.bytes.digest().to_owned(),
                     });

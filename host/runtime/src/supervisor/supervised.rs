@@ -379,9 +379,8 @@ impl Known {
     fn reads_with(&self, id: &ComponentId, probation: bool) {
         let mut versions = lock(&self.versions);
         let other = versions.previous.take();
-        match other.filter(|other| other.version.connector.id().digest == id.digest) {
-            Some(other) => versions.previous = versions.current.replace(other),
-            None => {}
+        if let Some(other) = other.filter(|other| other.version.connector.id().digest == id.digest) {
+            versions.previous = versions.current.replace(other);
         }
         let current = versions.current.clone();
         drop(versions);
