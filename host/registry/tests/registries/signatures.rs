@@ -2,10 +2,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use sandbar_registry::{Access, Fetched, Reference, Registry, RegistryError, SignatureFault, TrustedKeys};
+use sandbar_registry::{
+    Access, Fetched, Reference, Registry, RegistryError, SignatureFault, TrustedKeys, signature_tag,
+};
 use tempfile::TempDir;
 
-use crate::support::{DockerRegistry, StandingClock, caching, client, component, oci, program};
+use crate::support::{DockerRegistry, StandingClock, caching, client, component, oci, program, push};
 
 /// A key pair of the real minisign, and files that it signs.
 struct Signer {
@@ -333,4 +335,27 @@ async fn a_signature_that_nobody_can_look_up_is_not_called_missing() {
         error.is_transient() && error.to_string().contains("could not be looked up"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_signature_of_another_program_is_not_written_over() {
+    let (Some(signer), Some(registry)) = (Signer::new(), DockerRegistry::start()) else {
+        return;
+    };
+    let wasm = component("a");
+    let path = signer.sign(&wasm, "feed", &[]);
+    let reference = registry.reference("feed:1");
+    let pinned = push(&reference, &wasm).await;
+    let tag = signature_tag(pinned.digest().unwrap());
+    assert!(tag.starts_with("sha256-") && tag.ends_with(".sig"), "{tag}");
+    let theirs = push(&registry.reference(&format!("feed:{tag}")), &component("b")).await;
+    let signed = client()
+        .push(wasm, Some(&signature(&path)), &reference, None)
+        .await;
+    let text = signed.unwrap_err().to_string();
+    assert!(text.contains("another program"), "{text}");
+    let left = client()
+        .resolve(&oci(&registry.reference(&format!("feed:{tag}"))), None)
+        .await;
+    assert_eq!(left.unwrap().digest(), theirs.digest());
 }
