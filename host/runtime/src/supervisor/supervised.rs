@@ -1,8 +1,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sandbar_pipeline::{
-    Backoff, BatchId, BatchReport, ComponentId, Offset, PipelineObserver, RunSummary, StopSignal, Stopper,
-    SuccessorSender, SwapEvent, successors,
+    Backoff, BatchId, BatchReport, ComponentId, Offset, PipelineError, PipelineObserver, RunSummary,
+    StopSignal, Stopper, SuccessorSender, SwapEvent, SwapOrder, successors,
 };
 use sandbar_sandbox::SandboxSource;
 use tokio::sync::watch;
@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use super::{PipelineReport, PipelineState, Restart, SupervisorOptions, pipeline_error, watch as reference};
 use crate::config::PipelineFile;
 use crate::open::OpenPipeline;
-use crate::swap::{Running, SwapReport, SwapRequest};
-use crate::versions::LoadedVersion;
+use crate::swap::{Running, SwapCheck, SwapReport, SwapRequest};
+use crate::versions::ReadingVersion;
 use crate::{Runtime, RuntimeError};
 
 /// What someone wants of a pipeline.
@@ -53,8 +53,8 @@ struct Known {
 /// The version that reads, and the one before it as long as the newer one is on probation.
 #[derive(Default)]
 struct Versions {
-    current: Option<LoadedVersion>,
-    previous: Option<LoadedVersion>,
+    current: Option<ReadingVersion>,
+    previous: Option<ReadingVersion>,
 }
 
 impl Supervised {
@@ -234,7 +234,10 @@ impl Supervised {
             }
             opened = self.runtime.open(&file) => opened?,
         };
-        self.known.starts_with(&open.version);
+        self.known.starts_with(ReadingVersion {
+            version: open.version.clone(),
+            schema: open.schema(),
+        });
         let trigger = self.options.trigger.clone().unwrap_or_else(|| open.trigger());
         let (sender, receiver) = successors();
         let live = Arc::new(Live { open, sender });
@@ -250,11 +253,10 @@ impl Supervised {
 
     pub(super) async fn swap(&self, request: SwapRequest) -> Result<SwapReport, RuntimeError> {
         let _one_at_a_time = self.changing.lock().await;
-        self.swap_now(request).await
+        self.swap_to(&self.file(), request).await
     }
 
-    async fn swap_now(&self, request: SwapRequest) -> Result<SwapReport, RuntimeError> {
-        let file = self.file();
+    async fn swap_to(&self, file: &PipelineFile, request: SwapRequest) -> Result<SwapReport, RuntimeError> {
         let name = &file.config().name;
         let live = lock(&self.live).clone();
         let (report, current) = (self.report(), lock(&self.known.versions).current.clone());
@@ -267,34 +269,54 @@ impl Supervised {
             };
             return Err(pipeline_error(name, reason));
         };
+        if report.probation {
+            let version = current.version.connector.id().clone();
+            return Err(on_probation(name, version));
+        }
         let reference = match request.reference.as_str() {
             "" => file.config().source.component.as_str(),
             given => given,
         };
         let running = Running {
             open: &live.open,
-            schema: live.open.schema(),
+            file,
             current: &current,
             offset,
         };
         let Some(checked) = self.runtime.check_version(&running, reference).await? else {
-            let digest = current.connector.id().digest.clone();
+            let digest = current.version.connector.id().digest.clone();
             return Ok(SwapReport::Unchanged { digest });
         };
-        let candidate = checked.version.clone();
-        // Before the offer: the pipeline reports by digests.
-        self.known.expect(candidate);
-        let takeover = self
+        // Before the offer: what the pipeline reports of it comes at once.
+        self.known.expect(Some(checked.reading.clone()));
+        let offered = self
             .runtime
             .offer_version(&running, &checked, &request, &live.sender)
-            .await?;
-        Ok(SwapReport::TookOver(takeover))
+            .await;
+        if offered.is_err() {
+            self.known.expect(None);
+        }
+        Ok(SwapReport::TookOver(offered?))
     }
 
     pub(super) async fn reload(&self, file: PipelineFile) -> Result<bool, RuntimeError> {
         let _one_at_a_time = self.changing.lock().await;
-        if self.file().is_same_as(&file) {
+        let before = self.file();
+        if before.is_same_as(&file) {
             return Ok(false);
+        }
+        let reads = self.report().state == PipelineState::Running;
+        if reads && before.differs_by_component_only(&file) {
+            let request = SwapRequest {
+                order: SwapOrder {
+                    by: "reload".into(),
+                    reason: format!("{} names another version", file.path().display()),
+                },
+                ..SwapRequest::default()
+            };
+            let _ = self.swap_to(&file, request).await?;
+            *lock(&self.file) = file;
+            return Ok(true);
         }
         // What can't be opened does not take the place of what runs.
         drop(self.runtime.open_to_look(&file).await?);
@@ -307,6 +329,16 @@ impl Supervised {
     pub(super) fn follows_file(&self) -> bool {
         let report = self.known.report.borrow();
         report.reference.as_deref() == Some(&lock(&self.file).config().source.component)
+    }
+}
+
+fn on_probation(name: &str, version: ComponentId) -> RuntimeError {
+    RuntimeError::Swap {
+        check: SwapCheck::Takeover,
+        source: Box::new(RuntimeError::Run {
+            name: name.to_owned(),
+            source: PipelineError::OnProbation { version },
+        }),
     }
 }
 
@@ -327,29 +359,28 @@ fn add(total: &mut RunSummary, run: RunSummary) {
 }
 
 impl Known {
-    fn starts_with(&self, version: &LoadedVersion) {
-        *lock(&self.versions) = Versions {
-            current: Some(version.clone()),
-            previous: None,
-        };
+    fn starts_with(&self, reading: ReadingVersion) {
         self.report.send_modify(|report| {
             report.probation = false;
-            report.show(version);
+            report.show(&reading);
         });
+        *lock(&self.versions) = Versions {
+            current: Some(reading),
+            previous: None,
+        };
     }
 
     /// A version may take over soon.
-    fn expect(&self, version: LoadedVersion) {
-        lock(&self.versions).previous = Some(version);
+    fn expect(&self, reading: Option<ReadingVersion>) {
+        lock(&self.versions).previous = reading;
     }
 
     /// A version reads from now on: the one that was expected, or the one before.
     fn reads_with(&self, id: &ComponentId, probation: bool) {
         let mut versions = lock(&self.versions);
         let other = versions.previous.take();
-        match other.filter(|other| other.connector.id().digest == id.digest) {
-            Some(other) => versions.previous = versions.current.replace(other),
-            None => {}
+        if let Some(other) = other.filter(|other| other.version.connector.id().digest == id.digest) {
+            versions.previous = versions.current.replace(other);
         }
         let current = versions.current.clone();
         drop(versions);
@@ -368,7 +399,8 @@ impl Known {
 }
 
 impl PipelineReport {
-    fn show(&mut self, version: &LoadedVersion) {
+    fn show(&mut self, reading: &ReadingVersion) {
+        let version = &reading.version;
         self.component = Some(version.connector.id().clone());
         self.reference = Some(version.origin.reference.clone());
     }
