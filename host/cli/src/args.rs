@@ -132,7 +132,7 @@ pub(crate) struct RunArguments {
     /// Make the control socket here instead of in the folder for those of this user.
     #[arg(long, value_name = "PATH")]
     pub(crate) control: Option<PathBuf>,
-    /// The most memory that the components of all pipelines may take together, such as 4GiB. Pipelines take turns then.
+    /// Bound the memory that the components of all pipelines take together, such as 4GiB. Pipelines then read in turns.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) memory: Option<u64>,
     /// How to show progress.

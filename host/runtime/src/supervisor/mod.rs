@@ -213,13 +213,13 @@ impl Supervisor {
         self.find_alive(name)?.swap(request).await
     }
 
-    /// Goes on with a file that was changed: the pipeline is stopped and started anew in this process, once the new file
-    /// is known to open. Another component in the file is thus not a swap, and is not on probation. Returns whether
-    /// anything was changed.
+    /// Goes on with a file that was changed: by a swap where nothing but the component or its digest is another and the
+    /// pipeline reads, else stopped and started anew, once the new file is known to open. Returns whether anything was
+    /// changed.
     ///
     /// # Errors
-    /// [`RuntimeError::Pipeline`] when there is no such pipeline; the errors of [`Runtime::open`].
-    /// The pipeline goes on with the file before.
+    /// [`RuntimeError::Pipeline`] when there is no such pipeline; the errors of [`Runtime::open`] and of
+    /// [`swap`](Self::swap). The pipeline goes on with the file before.
     pub async fn reload(&self, file: PipelineFile) -> Result<bool, RuntimeError> {
         let name = file.config().name.clone();
         self.find_alive(&name)?.reload(file).await
