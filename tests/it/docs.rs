@@ -357,7 +357,7 @@ fn unknown_keys(schema: &Value, above: &[&str], value: &toml::Value, found: &mut
     }
 }
 
-const PIPELINE_TABLES: [&str; 5] = ["source", "sink", "checkpoint", "trigger", "retry"];
+const PIPELINE_TABLES: [&str; 6] = ["source", "sink", "checkpoint", "trigger", "swap", "retry"];
 
 #[test]
 fn every_key_that_is_shown_exists() {

@@ -35,21 +35,21 @@ pub(crate) enum Command {
     Status(StatusArguments),
     /// Set where the next micro-batch starts.
     Reset(ResetArguments),
-    /// Read a running pipeline with another version of its component.
+    /// Let another version of its component read a running pipeline.
     Swap(SwapArguments),
-    /// Start a pipeline of a run again that ended.
+    /// Start a pipeline of a run again after it has ended.
     Start(PipelineArguments),
-    /// Stop one pipeline of a run.
+    /// Stop one pipeline of a run; the others go on.
     Stop(PipelineArguments),
-    /// Let one pipeline of a run rest.
+    /// Pause one pipeline of a run.
     Pause(PipelineArguments),
-    /// Let a pipeline that rests go on.
+    /// Let a paused pipeline go on, or one that waits after a failure.
     Resume(PipelineArguments),
-    /// Let a run read its pipeline files again.
+    /// Make a run read its pipeline files again.
     Reload(ReloadArguments),
-    /// Fetch a component from a registry.
+    /// Fetch a component from a registry, into the cache or into a file.
     Pull(PullArguments),
-    /// Bring a component to a registry.
+    /// Push a component to a registry, with its signature.
     Push(PushArguments),
     /// List the components of this machine.
     Components(ComponentsArguments),
@@ -117,7 +117,7 @@ pub(crate) struct DemoApiArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
-    /// Pipeline files, and folders of them, which are watched.
+    /// Pipeline files, or folders of them. A folder is watched: pipelines come, change and go with its files.
     #[arg(required = true, value_name = "FILE|DIR")]
     pub(crate) files: Vec<PathBuf>,
     /// Read what exists now, then end.
@@ -126,13 +126,13 @@ pub(crate) struct RunArguments {
     /// Read one micro-batch, then end.
     #[arg(long)]
     pub(crate) once: bool,
-    /// Try pipelines that failed again, after pauses of 1 s to 5 min. With a folder this is always so.
+    /// Run a pipeline that failed again, after a pause of 1 s that doubles up to 5 min. With a folder this is always so.
     #[arg(long, conflicts_with_all = ["available_now", "once"])]
     pub(crate) restart: bool,
-    /// The control socket, if it is not to lie among those of this user.
+    /// Make the control socket here instead of in the folder for those of this user.
     #[arg(long, value_name = "PATH")]
     pub(crate) control: Option<PathBuf>,
-    /// The most memory that the components of all pipelines may take together, such as 4GiB. Pipelines take turns then.
+    /// Bound the memory that the components of all pipelines take together, such as 4GiB. Pipelines then read in turns.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) memory: Option<u64>,
     /// How to show progress.
@@ -168,7 +168,7 @@ pub(crate) struct StatusArguments {
     /// Pipeline files.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// Show which version read which micro-batches, and the swaps between them.
+    /// Show which version of the component read which micro-batches, and the swaps between them.
     #[arg(long)]
     pub(crate) history: bool,
     /// Print one JSON line per pipeline on stdout.
@@ -178,7 +178,7 @@ pub(crate) struct StatusArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ControlArguments {
-    /// The control socket of the run, if it is not among those of this user.
+    /// The control socket of the run, where `sandbar run --control` put it elsewhere.
     #[arg(long, value_name = "PATH")]
     pub(crate) control: Option<PathBuf>,
 }
@@ -201,14 +201,14 @@ pub(crate) struct ReloadArguments {
 pub(crate) struct SwapArguments {
     /// The pipeline's name, or its file.
     pub(crate) pipeline: String,
-    /// The version: a path to a .wasm file, `name@version`, `oci://...`. Without it, what the pipeline file's reference
-    /// leads to by now.
-    #[arg(default_value = "")]
+    /// The version: a built-in component, a path to a .wasm file, `name@version`, `oci://...`. Left out, it is what
+    /// `source.component` of the pipeline file leads to by now.
+    #[arg(default_value = "", hide_default_value = true)]
     pub(crate) reference: String,
-    /// Why, for the history.
+    /// Why, in your words, for the history.
     #[arg(long)]
     pub(crate) reason: Option<String>,
-    /// Take a version that failed before.
+    /// Take a version even if it failed before.
     #[arg(long)]
     pub(crate) again: bool,
     /// Print one JSON document on stdout.
@@ -220,19 +220,19 @@ pub(crate) struct SwapArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct LoginArguments {
-    /// The user at the registry; the password comes from stdin. Without it, what `docker login` keeps.
+    /// The user name at the registry; the password is read from stdin. Left out, it is the login that Docker knows.
     #[arg(long, value_name = "NAME")]
     pub(crate) username: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct PullArguments {
-    /// `oci://host/repository:tag`, or `@sha256:...`.
+    /// `oci://host/repository:tag`, or with `@sha256:...` in place of the tag.
     pub(crate) reference: String,
     /// Write the component to this file, and its signature beside it.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// A public key of minisign that must have signed it. May be given several times.
+    /// A public key of minisign. One of those that are given must have signed the component.
     #[arg(long, value_name = "RW...")]
     pub(crate) trust: Vec<String>,
     #[command(flatten)]
@@ -244,12 +244,11 @@ pub(crate) struct PullArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct PushArguments {
-    /// A path to a .wasm file, or any other reference. A signature beside it, in a file of the same name and `.minisig`, is
-    /// brought along.
+    /// A path to a .wasm file, or any other reference. A signature beside the file, in `FILE.minisig`, is pushed with it.
     pub(crate) component: String,
-    /// `oci://host/repository:tag`.
+    /// Where to: `oci://host/repository:tag`.
     pub(crate) reference: String,
-    /// The file of the signature, if it does not lie beside the component.
+    /// The signature's file, where it does not lie beside the component.
     #[arg(long, value_name = "FILE")]
     pub(crate) signature: Option<PathBuf>,
     #[command(flatten)]
@@ -261,7 +260,7 @@ pub(crate) struct PushArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ComponentsArguments {
-    /// The folder of pipeline files, whose `components/` is looked into.
+    /// The folder whose `components/` is listed: that of the pipeline files.
     #[arg(long, default_value = ".")]
     pub(crate) dir: PathBuf,
     /// Print one JSON line per component on stdout.

@@ -274,7 +274,10 @@ pub enum PipelineError {
     #[error("stopped")]
     Stopped,
     /// Another version of the component is on probation. One at a time.
-    #[error("{} {} took over and is still on probation", version.name, version.version)]
+    #[error(
+        "{} {} took over and is still on probation; swap when it is promoted or rolled back",
+        version.name, version.version
+    )]
     OnProbation {
         /// The version that reads.
         version: ComponentId,

@@ -68,9 +68,9 @@ pub enum SwapCheck {
 impl fmt::Display for SwapCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Component => "the new version can't be had",
+            Self::Component => "the new version can't be used",
             Self::Loading => "the new version can't be loaded",
-            Self::Name => "it is no version of this component",
+            Self::Name => "the new component is no version of the one that reads",
             Self::Options => "the options do not fit the new version",
             Self::Grants => "the new version needs what is not granted",
             Self::Opening => "the new version can't be opened",
@@ -137,8 +137,8 @@ impl Runtime {
         let (old, new) = (running.current.version.connector.id(), connector.id());
         if new.name != old.name {
             let reason = format!(
-                "it reads with {:?}, and the new component is {:?}",
-                old.name, new.name
+                "it is called {:?}, and the one that reads {:?}",
+                new.name, old.name
             );
             return Err(SwapCheck::Name.refused(file, reason));
         }

@@ -141,7 +141,10 @@ impl Runtime {
         };
         let version = match recorded {
             StartVersion::Recorded(version) => self.load_recorded(file, location, version).await?,
-            StartVersion::Configured => self.load_configured(file, location, record.as_ref()).await?,
+            StartVersion::Configured => {
+                let record = record.as_ref();
+                self.load_configured(file, location, record, interrupted).await?
+            }
         };
         Ok(StartingVersion {
             version,
@@ -150,12 +153,14 @@ impl Runtime {
         })
     }
 
-    /// What the file names, unless it failed before: then the version that is known to work.
+    /// What the file names, unless it failed before: then the version that is known to work. Of a probation that was
+    /// `interrupted` a run says so itself; for whoever only looks, it may be that of another process at work.
     async fn load_configured(
         &self,
         file: &PipelineFile,
         location: &CheckpointLocation,
         record: Option<&VersionRecord>,
+        interrupted: bool,
     ) -> Result<LoadedVersion, RuntimeError> {
         let source = &file.config().source;
         let found = self.fetch(file, &source.component).await?;
@@ -166,10 +171,12 @@ impl Runtime {
         if record.configured != source.component {
             return Err(refuse_configured(file, refused));
         }
-        tracing::warn!(
-            pipeline = %file.config().name, refused = %refused.component.digest, runs = %record.current.component.digest,
-            "the component that the file names failed before, so that the version before it runs: {}", refused.reason
-        );
+        if !interrupted {
+            tracing::warn!(
+                pipeline = %file.config().name, refused = %refused.component.digest, runs = %record.current.component.digest,
+                "the component that the file names failed before, so the version before it runs: {}", refused.reason
+            );
+        }
         self.load_recorded(file, location, record.current.clone()).await
     }
 
@@ -294,7 +301,7 @@ impl Runtime {
             max_bytes: Some(source.limits.component_size),
         };
         let fetched = self.registry_of(file).fetch(parsed, &access).await;
-        let fetched = fetched.map_err(|e| registry_error(file, e))?;
+        let fetched = fetched.map_err(|e| registry_error(file, reference, e))?;
         Ok(FoundComponent {
             bytes: hashed(fetched.bytes).await?,
             signature: fetched.signature,
@@ -317,7 +324,7 @@ impl Runtime {
         }
         let login = login(file)?;
         let resolved = self.registry_of(file).resolve(&parsed, login.as_ref()).await;
-        Ok(Some(resolved.map_err(|e| registry_error(file, e))?))
+        Ok(Some(resolved.map_err(|e| registry_error(file, reference, e))?))
     }
 
     /// Compares a component with the keys that the file trusts.
@@ -328,7 +335,7 @@ impl Runtime {
         };
         let (reference, bytes) = (&found.origin.reference, found.bytes.bytes());
         let verified = keys.verify(reference, bytes, found.signature.as_deref(), self.clock().now());
-        verified.map(drop).map_err(|e| registry_error(file, e))
+        verified.map(drop).map_err(|e| registry_error(file, reference, e))
     }
 
     fn registry_of(&self, file: &PipelineFile) -> Registry {
@@ -383,7 +390,7 @@ fn login(file: &PipelineFile) -> Result<Option<RegistryLogin>, RuntimeError> {
 }
 
 /// An error of the registry, shown in the file where that is at fault.
-fn registry_error(file: &PipelineFile, error: RegistryError) -> RuntimeError {
+fn registry_error(file: &PipelineFile, reference: &str, error: RegistryError) -> RuntimeError {
     let key = match &error {
         RegistryError::File { path, error } => {
             let source = std::io::Error::new(error.kind(), error.to_string());
@@ -393,7 +400,11 @@ fn registry_error(file: &PipelineFile, error: RegistryError) -> RuntimeError {
             };
         }
         RegistryError::Signature { .. } => "source.trust",
-        RegistryError::Reference { .. } | RegistryError::NotFound { .. } => "source.component",
+        RegistryError::Reference { .. } | RegistryError::NotFound { .. }
+            if reference == file.config().source.component =>
+        {
+            "source.component"
+        }
         RegistryError::Login { .. } => "source.registry",
         _ => return error.into(),
     };

@@ -1,4 +1,4 @@
-//! `pull`, `push` and `components`: bring components from and to registries, and list those of this machine.
+//! `pull`, `push` and `components`: components of registries, and those of this machine.
 
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -73,12 +73,12 @@ pub(crate) async fn pull(arguments: PullArguments) -> Result<(), CliError> {
     print(&plain(&columns(&rows)))
 }
 
-/// Brings a component to a registry, with its signature where one lies beside it.
+/// Pushes a component to a registry, with its signature where one lies beside it.
 pub(crate) async fn push(arguments: PushArguments) -> Result<(), CliError> {
     let runtime = super::runtime()?;
     let reference = oci(&arguments.reference)?;
     let login = login(&arguments.login)?;
-    // What this host could not run is brought nowhere.
+    // What this host could not run is not pushed.
     let connector = runtime
         .load_reference(&arguments.component, Path::new("."))
         .await?;

@@ -264,7 +264,7 @@ impl Run {
                     if self.fleet.supervisor.stop(&name).await.is_ok() {
                         self.fleet.supervisor.forget(&name);
                         self.fleet.board.forget(&name);
-                        done.push(self.tell(&name, "its file is gone, and it was stopped"));
+                        done.push(self.tell(&name, "stopped, because its file is gone"));
                     }
                 }
             }

@@ -111,7 +111,7 @@ fn history(status: &PipelineStatus) -> String {
         );
     }
     if !status.refused.is_empty() {
-        text += "\n  refused until told otherwise\n";
+        text += "\n  refused; `sandbar swap --again` tries one once more\n";
     }
     for refused in &status.refused {
         text += &format!(

@@ -223,7 +223,7 @@ static KEYS: &[Key] = &[
         Required,
         "A built-in component, such as `comments`; the path of a \
         `.wasm` file; `name@version` or `sha256:...` in the folder `components/` beside the file; or \
-        `oci://host/repository:tag`, `@sha256:...` too. A value with a slash, or with `.wasm` at its end, is a path \
+        `oci://host/repository:tag`, or with `@sha256:...` in place of the tag. A value with a slash, or with `.wasm` at its end, is a path \
         unless it begins with `oci://`.",
     ),
     key(

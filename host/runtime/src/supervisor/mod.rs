@@ -159,7 +159,7 @@ impl Supervisor {
         let name = file.config().name.clone();
         let mut pipelines = self.lock();
         if pipelines.get(&name).is_some_and(|known| !known.has_ended()) {
-            return Err(pipeline_error(&name, "runs here already"));
+            return Err(pipeline_error(&name, "it runs here already"));
         }
         let observer = (self.options.observer)(&name);
         let supervised = Arc::new(Supervised::new(
@@ -213,8 +213,9 @@ impl Supervisor {
         self.find_alive(name)?.swap(request).await
     }
 
-    /// Goes on with a file that was changed: with another version of the component where nothing else changed, else
-    /// stopped and started anew, once that is known to be possible. Returns whether anything was changed.
+    /// Goes on with a file that was changed: by a swap where nothing but the component or its digest is another and the
+    /// pipeline reads, else stopped and started anew, once the new file is known to open. Returns whether anything was
+    /// changed.
     ///
     /// # Errors
     /// [`RuntimeError::Pipeline`] when there is no such pipeline; the errors of [`Runtime::open`] and of
@@ -250,14 +251,14 @@ impl Supervisor {
                 true => "none".to_owned(),
                 false => known.join(", "),
             };
-            pipeline_error(name, &format!("is not one of those that run here: {known}"))
+            pipeline_error(name, &format!("it is not one of those that run here: {known}"))
         })
     }
 
     fn find_alive(&self, name: &str) -> Result<Arc<Supervised>, RuntimeError> {
         let pipeline = self.find(name)?;
         match pipeline.has_ended() {
-            true => Err(pipeline_error(name, "ended; start it again")),
+            true => Err(pipeline_error(name, "it has ended; start it again")),
             false => Ok(pipeline),
         }
     }

@@ -262,9 +262,9 @@ impl Supervised {
         let (report, current) = (self.report(), lock(&self.known.versions).current.clone());
         let (Some(live), Some(current), Some(offset)) = (live, current, report.offset) else {
             let reason = match report.state {
-                PipelineState::Paused => "is paused; resume it first",
+                PipelineState::Paused => "it is paused; resume it first",
                 _ => {
-                    "does not read at the moment, so that a new version could not be tried; let the pipeline file name it"
+                    "it does not read at the moment, so a new version can't be tried; name it in the pipeline file instead"
                 }
             };
             return Err(pipeline_error(name, reason));
