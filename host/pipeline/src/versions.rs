@@ -32,6 +32,10 @@ pub struct VersionRecord {
     /// Versions that failed, oldest first. None of them is swapped in again unless someone says so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<RefusedVersion>,
+    /// A version whose probation was cut short by a stop, which is no fault of its own: it may be tried again, and does not
+    /// start by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unproven: Option<Version>,
     /// What happened, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub swaps: Vec<SwapRecord>,
@@ -130,6 +134,7 @@ impl VersionRecord {
             current,
             probation: None,
             refused: vec![],
+            unproven: None,
             swaps: vec![],
         }
     }
@@ -145,6 +150,12 @@ impl VersionRecord {
             true => StartVersion::Recorded(self.current.clone()),
             false => StartVersion::Configured,
         }
+    }
+
+    /// Whether a version of this digest must not start by itself: it failed, or has still to prove itself.
+    pub fn holds_back(&self, digest: &str) -> bool {
+        let unproven = self.unproven.as_ref();
+        self.refuses(digest).is_some() || unproven.is_some_and(|version| version.component.digest == digest)
     }
 
     /// Why a version of this digest is refused, if it is.
@@ -172,6 +183,7 @@ impl VersionRecord {
                 outcome: SwapOutcome::OnProbation,
             },
         );
+        self.unproven = None;
         self.probation = Some(OnProbation { version, after_batch });
     }
 
@@ -192,7 +204,8 @@ impl VersionRecord {
 
     /// The process was asked to end during a probation, which is no fault of the version: it is not refused.
     pub fn stop(&mut self) {
-        if self.probation.take().is_some() {
+        if let Some(OnProbation { version, .. }) = self.probation.take() {
+            self.unproven = Some(version);
             let reason = "the pipeline was stopped before the version was promoted";
             self.decide(SwapOutcome::Interrupted(reason.into()));
         }
@@ -313,7 +326,11 @@ mod tests {
         let mut record = swapped();
         record.stop();
         assert!(record.refuses("sha256:02").is_none() && record.probation.is_none());
+        assert!(record.holds_back("sha256:02") && !record.holds_back("sha256:01"));
         assert!(matches!(record.swaps[0].outcome, SwapOutcome::Interrupted(_)));
+        record.begin(version(2), 8, &SwapOrder::default(), 3);
+        record.promote();
+        assert!(!record.holds_back("sha256:02"));
     }
 
     #[test]

@@ -153,7 +153,7 @@ impl Runtime {
         })
     }
 
-    /// What the file names, unless it failed before: then the version that is known to work. Of a probation that was
+    /// What the file names, unless it failed before or has still to prove itself: then the version that is known to work. Of a probation that was
     /// `interrupted` a run says so itself; for whoever only looks, it may be that of another process at work.
     async fn load_configured(
         &self,
@@ -164,16 +164,21 @@ impl Runtime {
     ) -> Result<LoadedVersion, RuntimeError> {
         let source = &file.config().source;
         let found = self.fetch(file, &source.component).await?;
-        let refused = record.and_then(|record| Some((record, record.refuses(found.bytes.digest())?)));
-        let Some((record, refused)) = refused.filter(|_| source.digest.is_none()) else {
+        let digest = found.bytes.digest();
+        let held_back = record.filter(|record| record.holds_back(digest) && source.digest.is_none());
+        let Some(record) = held_back else {
             return self.load_found(file, found).await;
         };
+        let refused = record.refuses(digest);
         if record.configured != source.component {
-            return Err(refuse_configured(file, refused));
+            return match refused {
+                Some(refused) => Err(refuse_configured(file, refused)),
+                None => self.load_found(file, found).await,
+            };
         }
-        if !interrupted {
+        if let Some(refused) = refused.filter(|_| !interrupted) {
             tracing::warn!(
-                pipeline = %file.config().name, refused = %refused.component.digest, runs = %record.current.component.digest,
+                pipeline = %file.config().name, refused = %digest, runs = %record.current.component.digest,
                 "the component that the file names failed before, so the version before it runs: {}", refused.reason
             );
         }

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,8 +8,8 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use sandbar_runtime::{
-    Clock, PipelineFile, PipelineReport, Restart, RunSummary, RuntimeError, StopSignal, Supervisor,
-    SupervisorOptions, SystemClock, Trigger,
+    Clock, PipelineError, PipelineFile, PipelineReport, Restart, RunSummary, RuntimeError, StopSignal,
+    Supervisor, SupervisorOptions, SystemClock, Trigger,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -113,6 +114,7 @@ pub(crate) async fn execute(arguments: RunArguments, notify: Notifications) -> R
         clock,
         files: Some(files),
         running: FuturesUnordered::new(),
+        postponed: BTreeMap::new(),
         failed: false,
         misconfigured: false,
     };
@@ -155,6 +157,8 @@ struct Run {
     /// Out while a thread looks at them.
     files: Option<PipelineFiles>,
     running: FuturesUnordered<BoxFuture<'static, (String, Ended)>>,
+    /// Changed files whose turn comes when the version that reads has proven itself.
+    postponed: BTreeMap<String, PipelineFile>,
     failed: bool,
     misconfigured: bool,
 }
@@ -184,9 +188,15 @@ impl Run {
                 () = hung_up(&mut hangups) => {
                     self.reload().await;
                 }
-                () = clock.sleep(LOOK), if goes_on && !self.stop.is_stopped() => {
-                    let changes = self.look(false).await;
-                    self.apply(changes).await;
+                () = clock.sleep(LOOK), if self.looks(goes_on) => {
+                    if goes_on {
+                        let changes = self.look(false).await;
+                        self.apply(changes).await;
+                    }
+                    let waiting: Vec<_> = self.postponed.values().cloned().collect();
+                    for file in waiting {
+                        self.take_up(file).await;
+                    }
                 }
             }
         }
@@ -195,6 +205,11 @@ impl Run {
             (false, true) => Err(CliError::ReportedMistake),
             (false, false) => Ok(()),
         }
+    }
+
+    /// Whether there is something to look for every now and then.
+    fn looks(&self, goes_on: bool) -> bool {
+        (goes_on || !self.postponed.is_empty()) && !self.stop.is_stopped()
     }
 
     async fn obey(&mut self, order: Controlled) {
@@ -288,7 +303,23 @@ impl Run {
                 (Err(e), _) => Some(self.tell(&name, &remedy::explain(&e))),
             };
         }
-        match self.fleet.supervisor.reload(file).await {
+        let reload = tokio::select! {
+            biased;
+            () = self.stop.stopped() => return None,
+            reloaded = self.fleet.supervisor.reload(file.clone()) => reloaded,
+        };
+        if reload.as_ref().is_err_and(waits_for_probation) {
+            let told_before = self.postponed.insert(name.clone(), file).is_some();
+            return match told_before {
+                true => None,
+                false => Some(self.tell(
+                    &name,
+                    "takes up its changed file once the version that reads is promoted",
+                )),
+            };
+        }
+        self.postponed.remove(&name);
+        match reload {
             Ok(false) => None,
             Ok(true) => Some(self.tell(&name, "goes on with its changed file")),
             Err(e) => {
@@ -333,6 +364,20 @@ impl Run {
             }
         }
     }
+}
+
+/// Whether a changed file was refused only because another version has still to prove itself.
+fn waits_for_probation(error: &RuntimeError) -> bool {
+    let RuntimeError::Swap { source, .. } = error else {
+        return false;
+    };
+    matches!(
+        &**source,
+        RuntimeError::Run {
+            source: PipelineError::OnProbation { .. },
+            ..
+        }
+    )
 }
 
 async fn hung_up(hangups: &mut Option<Signal>) {

@@ -325,6 +325,21 @@ impl Supervised {
         Ok(true)
     }
 
+    /// Whether the file leads to a version whose probation was cut short by a stop before this start.
+    pub(super) fn has_unproven(&self) -> bool {
+        let live = lock(&self.live).clone();
+        let unproven = live.and_then(|live| live.open.record.clone()?.unproven);
+        unproven.is_some_and(|version| version.reference == lock(&self.file).config().source.component)
+    }
+
+    /// Waits until it reads.
+    pub(super) async fn reads(&self) {
+        let mut report = self.known.report.subscribe();
+        let _ = report
+            .wait_for(|report| report.state == PipelineState::Running)
+            .await;
+    }
+
     /// The version that reads came from the reference of the file.
     pub(super) fn follows_file(&self) -> bool {
         let report = self.known.report.borrow();

@@ -21,6 +21,7 @@ pub(super) async fn watch(pipeline: Weak<Supervised>) {
     let mut seen: Option<Resolution> = None;
     let mut tried: Option<Resolution> = None;
     let mut backoff: Option<Backoff> = None;
+    prove(&pipeline).await;
     loop {
         let Some(watched) = pipeline.upgrade() else { return };
         let (config, clock) = (watched.file(), watched.runtime().clock());
@@ -73,6 +74,28 @@ pub(super) async fn watch(pipeline: Weak<Supervised>) {
                 tried = Some(resolution);
             }
         }
+    }
+}
+
+/// Tries the version again whose probation was cut short by a stop.
+async fn prove(pipeline: &Weak<Supervised>) {
+    let Some(supervised) = pipeline.upgrade() else {
+        return;
+    };
+    supervised.reads().await;
+    if !supervised.has_unproven() {
+        return;
+    }
+    let request = SwapRequest {
+        order: SwapOrder {
+            by: "start".into(),
+            reason: "a stop had cut its probation short".into(),
+        },
+        ..SwapRequest::default()
+    };
+    if let Err(e) = supervised.swap(request).await {
+        let text = supervised.runtime().explain(&e);
+        tracing::warn!(pipeline = %supervised.file().config().name, "{text}");
     }
 }
 
