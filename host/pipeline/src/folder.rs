@@ -18,9 +18,40 @@ pub fn create_folder(folder: &Path) -> std::io::Result<()> {
     parents.into_iter().try_for_each(sync_folder)
 }
 
-/// The same for a checkpoint location.
+/// [`create_folder`] for a checkpoint location.
 pub(crate) fn create_location(folder: &Path) -> Result<(), CheckpointError> {
     create_folder(folder).map_err(|e| not_created(folder, &e))
+}
+
+/// Removes the oldest files of a folder, but not `newest`, until the rest has no more than `max` bytes together.
+///
+/// # Errors
+/// The error of the system that kept the folder from being read or a file from being removed.
+pub fn prune_folder(folder: &Path, newest: &Path, max: u64) -> std::io::Result<()> {
+    let mut files = vec![];
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        // What others are at work on may be gone by now.
+        if let Ok(meta) = entry.metadata()
+            && meta.is_file()
+            && entry.path() != newest
+        {
+            files.push((meta.modified()?, meta.len(), entry.path()));
+        }
+    }
+    files.sort();
+    let own = std::fs::metadata(newest).map_or(0, |meta| meta.len());
+    let mut total = files.iter().map(|(_, bytes, _)| bytes).sum::<u64>() + own;
+    for (_, bytes, path) in files {
+        if total <= max {
+            break;
+        }
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
+            _ => total -= bytes,
+        }
+    }
+    Ok(())
 }
 
 /// Whether it is the folder that relative paths begin in.

@@ -60,7 +60,7 @@ pub use checkpoint::{CheckpointLocation, OffsetEntry};
 pub use clock::{Clock, SystemClock};
 pub use error::{CheckpointError, PipelineError, Rollback, SinkError, SourceError, with_causes};
 pub use file::{is_ours, is_ours_alone, look_at_file, open_file, read_beginning, read_file, read_text_file};
-pub use folder::create_folder;
+pub use folder::{create_folder, prune_folder};
 pub use json::{Json, Number};
 pub use micro_batch::{ComponentId, MicroBatch};
 pub use observer::{BatchReport, NoopObserver, PipelineObserver, StepDurations};

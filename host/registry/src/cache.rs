@@ -4,7 +4,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use sandbar_pipeline::{is_ours, is_ours_alone, open_file};
+use sandbar_pipeline::{is_ours, is_ours_alone, open_file, prune_folder};
 
 use crate::artifact::component_layer;
 use crate::digest;
@@ -123,7 +123,7 @@ impl Cache {
         if let Err(e) = self.write(&path, bytes, now) {
             tracing::warn!(file = %path.display(), error = %e, "what a registry gave is not cached");
         }
-        if let Err(e) = self.prune(&path) {
+        if let Err(e) = prune_folder(&self.folder, &path, self.max) {
             tracing::warn!(folder = %self.folder.display(), error = %e, "the cache is not pruned");
         }
     }
@@ -136,34 +136,6 @@ impl Cache {
         file.write_all(bytes)?;
         file.as_file().set_modified(now)?;
         file.persist(path).map_err(|e| e.error)?;
-        Ok(())
-    }
-
-    /// Removes the files that were of no use for longest, until the rest is small enough.
-    fn prune(&self, newest: &Path) -> io::Result<()> {
-        let mut files = vec![];
-        for entry in fs::read_dir(&self.folder)? {
-            let entry = entry?;
-            // What others are at work on may be gone by now.
-            if let Ok(meta) = entry.metadata()
-                && meta.is_file()
-                && entry.path() != newest
-            {
-                files.push((meta.modified()?, meta.len(), entry.path()));
-            }
-        }
-        files.sort();
-        let own = fs::metadata(newest).map_or(0, |meta| meta.len());
-        let mut total = files.iter().map(|(_, bytes, _)| bytes).sum::<u64>() + own;
-        for (_, bytes, path) in files {
-            if total <= self.max {
-                break;
-            }
-            match fs::remove_file(&path) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-                _ => total -= bytes,
-            }
-        }
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use sandbar_pipeline::{is_ours, is_ours_alone, open_file};
+use sandbar_pipeline::{is_ours, is_ours_alone, open_file, prune_folder};
 
 /// A folder of compiled components, so that a component is compiled once per machine and engine.
 ///
@@ -86,37 +86,9 @@ impl ComponentCache {
         if let Err(e) = self.write(&path, component) {
             tracing::debug!(file = %path.display(), error = %e, "the compiled component is not cached");
         }
-        if let Err(e) = self.prune(&path) {
+        if let Err(e) = prune_folder(&self.folder, &path, self.max) {
             tracing::debug!(folder = %self.folder.display(), error = %e, "the cache is not pruned");
         }
-    }
-
-    /// Removes the oldest files until the rest is small enough. What others are at work on may be gone by then; and
-    /// what is removed is compiled again.
-    fn prune(&self, newest: &Path) -> io::Result<()> {
-        let mut files = vec![];
-        for entry in fs::read_dir(&self.folder)? {
-            let entry = entry?;
-            if let Ok(meta) = entry.metadata()
-                && meta.is_file()
-                && entry.path() != newest
-            {
-                files.push((meta.modified()?, meta.len(), entry.path()));
-            }
-        }
-        files.sort();
-        let own = fs::metadata(newest).map_or(0, |meta| meta.len());
-        let mut total = files.iter().map(|(_, bytes, _)| bytes).sum::<u64>() + own;
-        for (_, bytes, path) in files {
-            if total <= self.max {
-                break;
-            }
-            match fs::remove_file(&path) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-                _ => total -= bytes,
-            }
-        }
-        Ok(())
     }
 
     fn write(&self, path: &Path, component: &Component) -> io::Result<()> {
