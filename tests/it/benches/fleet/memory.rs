@@ -24,7 +24,7 @@ pub(crate) fn memory() {
         std::fs::write(&path, salted(&component, number as u32)).unwrap();
         program.swap("bench", path.to_str().unwrap());
         program.wait_for(|reports| reports[0]["probation"] == false);
-        if [1, 10, 50, 100, 200, 500, 750].contains(&number) || number == swaps {
+        if [10, 50, 100, 200, 500].contains(&number) || number == swaps {
             show(number, &program);
         }
     }

@@ -72,10 +72,7 @@ impl Program {
     /// Where its pipelines stand; none as long as it does not listen.
     pub(crate) fn reports(&self) -> Vec<Value> {
         match self.ask(&json!({"command": "list"})) {
-            Ok(mut answer) => match answer["pipelines"].take() {
-                Value::Array(reports) => reports,
-                other => panic!("{other}"),
-            },
+            Ok(mut answer) => serde_json::from_value(answer["pipelines"].take()).unwrap(),
             // It does not listen yet.
             Err(_) => vec![],
         }
