@@ -1,11 +1,11 @@
 //! The pipeline files of a run: named one by one, or those of a folder, and what becomes of them while it runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use sandbar_runtime::PipelineFile;
+use sandbar_runtime::{CheckpointPlace, PipelineFile};
 
 use crate::CliError;
 use crate::commands::load;
@@ -25,6 +25,8 @@ struct Known {
     seen: Option<Stamp>,
     /// The file, as far as it could be read.
     file: Option<PipelineFile>,
+    /// Where its checkpoint location was when the files were last read.
+    place: Option<CheckpointPlace>,
 }
 
 /// By which a change of a file is noticed.
@@ -85,10 +87,11 @@ impl PipelineFiles {
             Err(e) => return vec![Change::Bad(e)],
         };
         let mut changes = vec![];
+        let there: BTreeSet<_> = paths.iter().collect();
         let gone: Vec<_> = self
             .known
             .keys()
-            .filter(|known| !paths.contains(known))
+            .filter(|known| !there.contains(known))
             .cloned()
             .collect();
         for path in gone {
@@ -96,17 +99,22 @@ impl PipelineFiles {
                 changes.push(Change::Gone(file.config().name.clone()));
             }
         }
-        for path in paths {
-            if all || self.is_settled(&path) {
-                let before = self.name_of(&path);
-                let change = self.read(&path);
-                if let (Some(before), Change::Read(file)) = (before, &change)
-                    && before != file.config().name
-                {
-                    changes.push(Change::Gone(before));
-                }
-                changes.push(change);
+        let to_read: Vec<_> = paths
+            .into_iter()
+            .filter(|path| all || self.is_settled(path))
+            .collect();
+        if !to_read.is_empty() {
+            self.locate();
+        }
+        for path in to_read {
+            let before = self.name_of(&path);
+            let change = self.read(&path);
+            if let (Some(before), Change::Read(file)) = (before, &change)
+                && before != file.config().name
+            {
+                changes.push(Change::Gone(before));
             }
+            changes.push(change);
         }
         changes
     }
@@ -121,7 +129,9 @@ impl PipelineFiles {
             (file.config().name == pipeline).then(|| path.clone())
         });
         let missing = || CliError::Usage(format!("no file of this run has the pipeline {pipeline:?}"));
-        match self.read(&path.ok_or_else(missing)?) {
+        let path = path.ok_or_else(missing)?;
+        self.locate();
+        match self.read(&path) {
             Change::Read(file) => Ok(*file),
             Change::Bad(e) => Err(e),
             Change::Gone(_) => Err(missing()),
@@ -149,6 +159,7 @@ impl PipelineFiles {
                     read: Stamp::NONE,
                     seen: Some(now),
                     file: None,
+                    place: None,
                 };
                 self.known.insert(path.to_owned(), known);
                 false
@@ -156,28 +167,58 @@ impl PipelineFiles {
         }
     }
 
+    /// Looks where the checkpoint locations are by now: once before files are read, not again for each of them.
+    fn locate(&mut self) {
+        for known in self.known.values_mut() {
+            known.place = known.file.as_ref().map(PipelineFile::checkpoint_place);
+        }
+    }
+
     fn read(&mut self, path: &Path) -> Change {
         let read = std::fs::metadata(path).map_or(Stamp::NONE, |found| Stamp::of(&found));
-        let loaded = load(path).and_then(|file| self.alone(path, file));
-        let before = self.known.remove(path).and_then(|known| known.file);
-        let (file, change) = match loaded {
-            Ok(file) => (Some(file.clone()), Change::Read(Box::new(file))),
-            Err(e) => (before, Change::Bad(e)),
+        let loaded = load(path).and_then(|file| {
+            let place = file.checkpoint_place();
+            self.must_be_alone(path, &file, &place)?;
+            Ok((file, place))
+        });
+        let before = self.known.remove(path);
+        let (file, place, change) = match loaded {
+            Ok((file, place)) => (Some(file.clone()), Some(place), Change::Read(Box::new(file))),
+            Err(e) => {
+                let (file, place) = before.map_or((None, None), |before| (before.file, before.place));
+                (file, place, Change::Bad(e))
+            }
         };
         let seen = None;
-        self.known.insert(path.to_owned(), Known { read, seen, file });
+        let known = Known {
+            read,
+            seen,
+            file,
+            place,
+        };
+        self.known.insert(path.to_owned(), known);
         change
     }
 
     /// Each pipeline needs a name and a checkpoint location of its own.
-    fn alone(&self, path: &Path, file: PipelineFile) -> Result<PipelineFile, CliError> {
-        let others = self.known.iter().filter(|(other, _)| *other != path);
-        for other in others.filter_map(|(_, known)| known.file.as_ref()) {
+    fn must_be_alone(
+        &self,
+        path: &Path,
+        file: &PipelineFile,
+        place: &CheckpointPlace,
+    ) -> Result<(), CliError> {
+        for (other_path, known) in &self.known {
+            let (Some(other), Some(other_place)) = (&known.file, &known.place) else {
+                continue;
+            };
+            if other_path == path {
+                continue;
+            }
             let name = &file.config().name;
             if other.config().name == *name {
                 return Err(named_twice(name));
             }
-            if file.shares_checkpoint_location(other) {
+            if place.is_shared_with(other_place) {
                 return Err(CliError::Usage(format!(
                     "{} and {} have one checkpoint location: {}; each pipeline needs a location of its own",
                     other.path().display(),
@@ -186,7 +227,7 @@ impl PipelineFiles {
                 )));
             }
         }
-        Ok(file)
+        Ok(())
     }
 
     /// All files, those of a folder by their names.
@@ -311,5 +352,21 @@ mod tests {
             looked(&mut files),
             ["bad: two of the files name the pipeline \"a\""]
         );
+        let shared = |files: &mut PipelineFiles, location: &Path| {
+            let text = format!(
+                "name = \"b\"\nsource.component = \"comments\"\nsink.table = \"t/b\"\ncheckpoint.location = {location:?}\n"
+            );
+            std::fs::write(folder.path().join("b.toml"), text).unwrap();
+            let said = looked(files);
+            said.len() == 1 && said[0].contains("have one checkpoint location")
+        };
+        assert!(shared(&mut files, Path::new("c/../c/a")));
+        // What came to be since the other file was read counts too.
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir_all(at("elsewhere")).unwrap();
+        std::fs::create_dir(at("c")).unwrap();
+        std::os::unix::fs::symlink(at("elsewhere"), at("c/a")).unwrap();
+        assert!(shared(&mut files, &at("elsewhere")));
+        assert!(!shared(&mut files, &at("free")));
     }
 }

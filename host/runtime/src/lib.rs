@@ -42,6 +42,7 @@ pub use config::{
 };
 pub use error::RuntimeError;
 pub use open::OpenPipeline;
+pub use place::CheckpointPlace;
 pub use preview::PreviewError;
 pub use runtime::{RemedyWords, Runtime, RuntimeBuilder};
 pub use sandbar_delta::{DeltaOptions, DeltaSinkFactory, OffsetStorage};

@@ -2,6 +2,32 @@ use std::path::{Component, Path, PathBuf};
 
 use url::Url;
 
+/// Where a pipeline keeps its notes, however that is spelled.
+#[derive(Clone, Debug)]
+pub struct CheckpointPlace {
+    spelling: String,
+    folder: Option<FolderId>,
+}
+
+impl CheckpointPlace {
+    pub(crate) fn find(location: &str) -> Self {
+        Self {
+            spelling: one_spelling(location),
+            folder: folder_id(location),
+        }
+    }
+
+    /// Whether two pipelines keep their notes in one place.
+    #[must_use]
+    pub fn is_shared_with(&self, other: &Self) -> bool {
+        if self.spelling.starts_with("memory:") {
+            return false;
+        }
+        let same_folder = self.folder.is_some() && self.folder == other.folder;
+        same_folder || self.spelling == other.spelling
+    }
+}
+
 /// A location spelled in one way only, so that two spellings of one place are seen to be one: without `.`, `..` and
 /// slashes at the end, and for a folder of this machine with links followed, as far as it exists.
 pub(crate) fn one_spelling(location: &str) -> String {
@@ -19,22 +45,22 @@ pub(crate) fn one_spelling(location: &str) -> String {
     format!("{}://{authority}{path}", url.scheme())
 }
 
-/// Whether two locations are one folder of this machine under names that differ, as letters of another case are where
-/// the file system ignores case.
+/// A folder of this machine: device and inode.
+type FolderId = (u64, u64);
+
+/// The folder at a location, by which it is one under names that differ, as letters of another case are where the file
+/// system ignores case.
 #[cfg(unix)]
-pub(crate) fn same_folder(one: &str, other: &str) -> bool {
+fn folder_id(location: &str) -> Option<FolderId> {
     use std::os::unix::fs::MetadataExt;
 
-    let id = |location: &str| {
-        let found = std::fs::metadata(location).ok()?;
-        Some((found.dev(), found.ino()))
-    };
-    id(one).is_some_and(|one| Some(one) == id(other))
+    let found = std::fs::metadata(location).ok()?;
+    Some((found.dev(), found.ino()))
 }
 
 #[cfg(not(unix))]
-pub(crate) fn same_folder(_: &str, _: &str) -> bool {
-    false
+fn folder_id(_: &str) -> Option<FolderId> {
+    None
 }
 
 /// Why a checkpoint location can't be where it is: in the folder of the table. Names that begin with `_` or `.` are
@@ -132,13 +158,22 @@ mod tests {
     }
 
     #[test]
-    fn links_to_one_folder_are_the_same_folder() {
+    fn links_to_one_folder_are_the_same_place() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name).display().to_string();
         std::fs::create_dir(at("t")).unwrap();
         std::os::unix::fs::symlink(at("t"), at("T")).unwrap();
-        assert!(same_folder(&at("t"), &at("T")));
-        assert!(!same_folder(&at("t"), &at("missing")) && !same_folder(&at("missing"), &at("missing")));
+        let shared = |one: &str, other: &str| {
+            let [one, other] = [one, other].map(CheckpointPlace::find);
+            one.is_shared_with(&other)
+        };
+        assert!(shared(&at("t"), &at("T")) && shared(&at("missing"), &at("missing")));
+        assert!(!shared(&at("t"), &at("missing")) && !shared(&at("missing"), &at("other")));
+        assert!(!shared("memory:", "memory:"));
+        // Names of another case, where the file system ignores it.
+        let mut other = CheckpointPlace::find(&at("t"));
+        other.spelling = at("of another case");
+        assert!(other.is_shared_with(&CheckpointPlace::find(&at("t"))));
     }
 
     #[test]

@@ -9,17 +9,20 @@
     reason = "a benchmark measures time, and stops when something fails"
 )]
 
+#[path = "common.rs"]
+mod common;
 #[path = "ingest/floods.rs"]
 mod floods;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-const SANDBAR: &str = env!("CARGO_BIN_EXE_sandbar");
+use common::{Api, median, number, sandbar};
+
 const RUNS: usize = 5;
 
 fn main() {
@@ -187,7 +190,7 @@ fn beside() {
             let folder = tempfile::tempdir().unwrap();
             let file = pipeline(folder.path(), &api, 100_000, 1_000);
             let began = Instant::now();
-            let mut process = Command::new(SANDBAR)
+            let mut process = Command::new(sandbar())
                 .args(["run", "--available-now", "--progress", "json"])
                 .arg(&file)
                 .args(others)
@@ -217,37 +220,6 @@ fn beside() {
             let wall = pace(&others);
             println!("  {count} x {mode:11} {wall:.2} s, ratio {:.2}", wall / alone);
         }
-    }
-}
-
-/// `sandbar demo-api` in a process of its own.
-struct Api {
-    process: Child,
-    url: String,
-}
-
-impl Api {
-    fn start(rows: u64) -> Self {
-        let mut process = Command::new(SANDBAR)
-            .args(["demo-api", "--port", "0", "--rows", &rows.to_string()])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut url = String::new();
-        BufReader::new(process.stdout.as_mut().unwrap())
-            .read_line(&mut url)
-            .unwrap();
-        Self {
-            process,
-            url: url.trim().to_owned(),
-        }
-    }
-}
-
-impl Drop for Api {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
@@ -296,7 +268,7 @@ impl Run {
 
 fn run(file: &Path) -> Run {
     let began = Instant::now();
-    let mut process = Command::new(SANDBAR)
+    let mut process = Command::new(sandbar())
         .args(["run", "--available-now", "--progress", "json"])
         .arg(file)
         .stdout(Stdio::piped())
@@ -335,13 +307,4 @@ fn run(file: &Path) -> Run {
         peak_kb,
         batches,
     }
-}
-
-fn number(value: &Value) -> f64 {
-    value.as_f64().unwrap()
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

@@ -290,10 +290,8 @@ impl Run {
     /// Starts the pipeline of a file, or lets it go on with a changed one.
     async fn take_up(&mut self, file: PipelineFile) -> Option<String> {
         let name = file.config().name.clone();
-        let alive =
-            self.fleet.supervisor.reports().into_iter().any(|report| {
-                report.pipeline == name && report.state != sandbar_runtime::PipelineState::Stopped
-            });
+        let report = self.fleet.supervisor.report(&name);
+        let alive = report.is_some_and(|report| report.state != sandbar_runtime::PipelineState::Stopped);
         if !alive {
             let again = self.fleet.supervisor.file(&name).is_some();
             let outcome = self.start(file);
@@ -344,8 +342,7 @@ impl Run {
 
     fn ended(&mut self, name: &str, ended: Ended) {
         self.fleet.board.ended(name, error_of(&ended).as_deref());
-        let reports = self.fleet.supervisor.reports();
-        let report = reports.into_iter().find(|report| report.pipeline == name);
+        let report = self.fleet.supervisor.report(name);
         match ended {
             Ok(Ok(summary)) => {
                 self.output

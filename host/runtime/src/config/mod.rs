@@ -33,7 +33,7 @@ pub use reference::{pipeline_file_reference, pipeline_file_schema};
 pub use sandbar_policy::Secret;
 pub use secret::{SecretError, SecretRef};
 
-use crate::place::{one_spelling, same_folder};
+use crate::place::CheckpointPlace;
 use error::Mistake;
 use spans::Spans;
 pub(crate) use value::nearest;
@@ -108,14 +108,10 @@ impl PipelineFile {
         self.resolve(&self.config.checkpoint.location)
     }
 
-    /// Whether this pipeline and another one keep their notes in one place, however it is spelled.
+    /// The checkpoint location as it is found at this moment, to compare with that of other pipelines. Blocks.
     #[must_use]
-    pub fn shares_checkpoint_location(&self, other: &Self) -> bool {
-        let (own, other) = (self.checkpoint_location(), other.checkpoint_location());
-        if own.starts_with("memory:") {
-            return false;
-        }
-        one_spelling(&own) == one_spelling(&other) || same_folder(&own, &other)
+    pub fn checkpoint_place(&self) -> CheckpointPlace {
+        CheckpointPlace::find(&self.checkpoint_location())
     }
 
     /// The folder of the file, in which its relative paths begin.

@@ -230,6 +230,11 @@ impl Supervisor {
         self.lock().values().map(|pipeline| pipeline.report()).collect()
     }
 
+    /// Where one pipeline stands.
+    pub fn report(&self, name: &str) -> Option<PipelineReport> {
+        self.lock().get(name).map(|pipeline| pipeline.report())
+    }
+
     /// The file of a pipeline.
     pub fn file(&self, name: &str) -> Option<PipelineFile> {
         self.lock().get(name).map(|pipeline| pipeline.file())

@@ -5,7 +5,8 @@ use std::time::Instant;
 use sandbar_harness::{Authority, Certificate, Flood, FloodingApi, Frames};
 use serde_json::Value;
 
-use super::{Api, SANDBAR, median, number, pipeline};
+use super::common::{Api, median, number, processor_time, sandbar};
+use super::pipeline;
 
 /// Whether a pipeline keeps its pace beside remotes that send without end, and what those cost.
 pub(crate) fn floods() {
@@ -31,7 +32,7 @@ pub(crate) fn floods() {
                 files.push(file);
             }
             let began = Instant::now();
-            let mut process = Command::new(program())
+            let mut process = Command::new(sandbar())
                 .args(["run", "--available-now", "--progress", "json"])
                 .args(files)
                 .env("SSL_CERT_FILE", folder.path().join("authority.pem"))
@@ -67,18 +68,4 @@ pub(crate) fn floods() {
         let ratio = wall / alone;
         println!("  4 x {name:15} {wall:.2} s, ratio {ratio:.2}, {cpu:.1} s of processors");
     }
-}
-
-/// The program that is measured: this build's, or an older one to compare with.
-fn program() -> String {
-    std::env::var("SANDBAR_PROGRAM").unwrap_or_else(|_| SANDBAR.to_owned())
-}
-
-/// What a process has used, in seconds.
-fn processor_time(process: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
-    let fields: Vec<_> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-    let ticks = fields[11..13].iter().map(|ticks| ticks.parse::<f64>().unwrap());
-    // Linux counts them in hundredths, whatever its own clock does.
-    ticks.sum::<f64>() / 100.0
 }
