@@ -56,6 +56,9 @@ mod service;
 mod service_files;
 /// Named pipes, devices and huge files where files are named.
 mod special_files;
+/// Newer versions of a component that take over while the program runs.
+#[cfg(target_os = "linux")]
+mod swap;
 /// Signals, intervals, and two runners of one pipeline.
 mod stopping;
 /// Tables and checkpoint folders that somebody removes, replaces or turns back while a pipeline runs.

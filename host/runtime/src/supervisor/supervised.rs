@@ -1,7 +1,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arrow_schema::SchemaRef;
 use sandbar_pipeline::{
-    Backoff, BatchId, BatchReport, ComponentId, Offset, PipelineObserver, RunSummary, StopSignal, Stopper,
+    Backoff, BatchId, BatchReport, Offset, PipelineObserver, RunSummary, Source, StopSignal, Stopper,
     SuccessorSender, SwapEvent, successors,
 };
 use sandbar_sandbox::SandboxSource;
@@ -50,11 +51,21 @@ struct Known {
     versions: Mutex<Versions>,
 }
 
-/// The version that reads, and the one before it as long as the newer one is on probation.
 #[derive(Default)]
 struct Versions {
-    current: Option<LoadedVersion>,
-    previous: Option<LoadedVersion>,
+    /// The one that reads.
+    current: Option<ReadingVersion>,
+    /// The one before it, as long as the newer one is on probation.
+    previous: Option<ReadingVersion>,
+    /// The one that is offered just now.
+    candidate: Option<ReadingVersion>,
+}
+
+/// A version with the columns that it gives.
+#[derive(Clone)]
+struct ReadingVersion {
+    version: LoadedVersion,
+    schema: SchemaRef,
 }
 
 impl Supervised {
@@ -234,7 +245,7 @@ impl Supervised {
             }
             opened = self.runtime.open(&file) => opened?,
         };
-        self.known.starts_with(&open.version);
+        self.known.starts_with(&open.version, open.schema());
         let trigger = self.options.trigger.clone().unwrap_or_else(|| open.trigger());
         let (sender, receiver) = successors();
         let live = Arc::new(Live { open, sender });
@@ -273,22 +284,25 @@ impl Supervised {
         };
         let running = Running {
             open: &live.open,
-            schema: live.open.schema(),
-            current: &current,
+            schema: current.schema.clone(),
+            current: &current.version,
             offset,
         };
         let Some(checked) = self.runtime.check_version(&running, reference).await? else {
-            let digest = current.connector.id().digest.clone();
+            let digest = current.version.connector.id().digest.clone();
             return Ok(SwapReport::Unchanged { digest });
         };
-        let candidate = checked.version.clone();
-        // Before the offer: the pipeline reports by digests.
-        self.known.expect(candidate);
+        // Before the offer: the pipeline reports that it took over before it answers.
+        self.known.offers(Some(ReadingVersion {
+            version: checked.version.clone(),
+            schema: checked.source.schema(),
+        }));
         let takeover = self
             .runtime
             .offer_version(&running, &checked, &request, &live.sender)
-            .await?;
-        Ok(SwapReport::TookOver(takeover))
+            .await;
+        self.known.offers(None);
+        Ok(SwapReport::TookOver(takeover?))
     }
 
     pub(super) async fn reload(&self, file: PipelineFile) -> Result<bool, RuntimeError> {
@@ -327,10 +341,13 @@ fn add(total: &mut RunSummary, run: RunSummary) {
 }
 
 impl Known {
-    fn starts_with(&self, version: &LoadedVersion) {
+    fn starts_with(&self, version: &LoadedVersion, schema: SchemaRef) {
         *lock(&self.versions) = Versions {
-            current: Some(version.clone()),
-            previous: None,
+            current: Some(ReadingVersion {
+                version: version.clone(),
+                schema,
+            }),
+            ..Versions::default()
         };
         self.report.send_modify(|report| {
             report.probation = false;
@@ -338,25 +355,36 @@ impl Known {
         });
     }
 
-    /// A version may take over soon.
-    fn expect(&self, version: LoadedVersion) {
-        lock(&self.versions).previous = Some(version);
+    /// A version may take over soon, or none.
+    fn offers(&self, candidate: Option<ReadingVersion>) {
+        lock(&self.versions).candidate = candidate;
     }
 
-    /// A version reads from now on: the one that was expected, or the one before.
-    fn reads_with(&self, id: &ComponentId, probation: bool) {
+    /// The version that was offered reads from now on, on probation.
+    fn took_over(&self) {
         let mut versions = lock(&self.versions);
-        let other = versions.previous.take();
-        match other.filter(|other| other.connector.id().digest == id.digest) {
-            Some(other) => versions.previous = versions.current.replace(other),
-            None => {}
+        if let Some(candidate) = versions.candidate.take() {
+            versions.previous = versions.current.replace(candidate);
         }
+        self.reads(versions, true);
+    }
+
+    /// The version before reads again.
+    fn went_back(&self) {
+        let mut versions = lock(&self.versions);
+        if let Some(previous) = versions.previous.take() {
+            versions.current = Some(previous);
+        }
+        self.reads(versions, false);
+    }
+
+    fn reads(&self, versions: MutexGuard<'_, Versions>, probation: bool) {
         let current = versions.current.clone();
         drop(versions);
         self.report.send_modify(|report| {
             report.probation = probation;
             if let Some(current) = current {
-                report.show(&current);
+                report.show(&current.version);
             }
         });
     }
@@ -411,9 +439,9 @@ impl PipelineObserver for Reports {
 
     fn swapped(&self, event: &SwapEvent) {
         match event {
-            SwapEvent::TookOver(takeover) => self.known.reads_with(&takeover.to, true),
-            SwapEvent::RolledBack { from, to, reason } => {
-                self.known.reads_with(to, false);
+            SwapEvent::TookOver(_) => self.known.took_over(),
+            SwapEvent::RolledBack { from, reason, .. } => {
+                self.known.went_back();
                 self.known.report.send_modify(|report| {
                     report.rolled_back = Some(format!(
                         "{} {} ({}): {reason}",
