@@ -80,6 +80,9 @@ mod chaos;
 mod file_steps;
 /// The flaws of the PySpark job that this project began with, one by one.
 mod flaws;
+/// Many pipelines in one process, and folders of their files.
+#[cfg(target_os = "linux")]
+mod fleet;
 /// Tables and checkpoint locations that earlier versions left.
 mod golden;
 /// Components that mean harm, beside pipelines that do not.

@@ -100,6 +100,8 @@ impl SwapCheck {
 /// What a swap starts from: the pipeline that runs, and the version that reads it.
 pub(crate) struct Running<'a, F> {
     pub(crate) open: &'a OpenPipeline<F>,
+    /// The file as it is by now, which may name another component.
+    pub(crate) file: &'a PipelineFile,
     pub(crate) current: &'a LoadedVersion,
     pub(crate) schema: SchemaRef,
     /// Where it stands.
@@ -119,7 +121,7 @@ impl Runtime {
         running: &Running<'_, F>,
         reference: &str,
     ) -> Result<Option<Checked>, RuntimeError> {
-        let (open, file) = (running.open, &running.open.file);
+        let (open, file) = (running.open, running.file);
         let found = self.fetch(file, reference).await;
         let found = found.map_err(|e| SwapCheck::Component.failed(e))?;
         if found.bytes.digest() == running.current.connector.id().digest {
@@ -184,7 +186,7 @@ impl Runtime {
             source: checked.source.clone(),
             version: checked.version.version(),
             current: running.current.version(),
-            configured: running.open.file.config().source.component.clone(),
+            configured: running.file.config().source.component.clone(),
             again: request.again,
             order: request.order.clone(),
         };

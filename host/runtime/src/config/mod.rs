@@ -50,6 +50,8 @@ pub struct PipelineFile {
     source: Arc<NamedSource<String>>,
     /// A fingerprint of the text, which may hold what nobody should see.
     text: u64,
+    /// The same of everything but the component and its digest, whatever the letters.
+    rest: u64,
     spans: Spans,
 }
 
@@ -74,6 +76,7 @@ impl PipelineFile {
                 folder,
                 source,
                 text: fingerprint(text),
+                rest: fingerprint(&without_component(text)),
                 spans,
             }
             .with_nameable_folder(),
@@ -127,6 +130,13 @@ impl PipelineFile {
         self.text == other.text && self.folder == other.folder
     }
 
+    /// Whether another file names another component, and says the same otherwise.
+    pub(crate) fn differs_in_component_only(&self, other: &Self) -> bool {
+        self.rest == other.rest
+            && self.folder == other.folder
+            && self.config.source.component != other.config.source.component
+    }
+
     /// An error at a dotted key of the file, `sink.table` for example, or at the nearest table above it.
     #[must_use]
     pub fn error_at(&self, key: &str, message: &str, help: Option<&str>) -> ConfigError {
@@ -167,6 +177,16 @@ impl PipelineFile {
             self.folder.join(location).to_string_lossy().into_owned()
         }
     }
+}
+
+/// What a file says, without the name of its component and its digest.
+fn without_component(text: &str) -> String {
+    let mut table: toml::Table = text.parse().unwrap_or_default();
+    if let Some(source) = table.get_mut("source").and_then(toml::Value::as_table_mut) {
+        source.remove("component");
+        source.remove("digest");
+    }
+    table.to_string()
 }
 
 fn fingerprint(text: &str) -> u64 {

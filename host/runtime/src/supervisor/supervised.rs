@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arrow_schema::SchemaRef;
 use sandbar_pipeline::{
     Backoff, BatchId, BatchReport, Offset, PipelineObserver, RunSummary, Source, StopSignal, Stopper,
-    SuccessorSender, SwapEvent, successors,
+    SuccessorSender, SwapEvent, SwapOrder, successors,
 };
 use sandbar_sandbox::SandboxSource;
 use tokio::sync::watch;
@@ -261,11 +261,14 @@ impl Supervised {
 
     pub(super) async fn swap(&self, request: SwapRequest) -> Result<SwapReport, RuntimeError> {
         let _one_at_a_time = self.changing.lock().await;
-        self.swap_now(request).await
+        self.swap_now(&self.file(), request).await
     }
 
-    async fn swap_now(&self, request: SwapRequest) -> Result<SwapReport, RuntimeError> {
-        let file = self.file();
+    async fn swap_now(
+        &self,
+        file: &PipelineFile,
+        request: SwapRequest,
+    ) -> Result<SwapReport, RuntimeError> {
         let name = &file.config().name;
         let live = lock(&self.live).clone();
         let (report, current) = (self.report(), lock(&self.known.versions).current.clone());
@@ -284,6 +287,7 @@ impl Supervised {
         };
         let running = Running {
             open: &live.open,
+            file,
             schema: current.schema.clone(),
             current: &current.version,
             offset,
@@ -309,6 +313,22 @@ impl Supervised {
         let _one_at_a_time = self.changing.lock().await;
         if self.file().is_same_as(&file) {
             return Ok(false);
+        }
+        let report = self.report();
+        let reads = report.state == PipelineState::Running && !report.probation;
+        if reads && self.file().differs_in_component_only(&file) {
+            let request = SwapRequest {
+                order: SwapOrder {
+                    by: "reload".into(),
+                    reason: format!("the pipeline file names {}", file.config().source.component),
+                },
+                // A pinned digest says that this very version is wanted.
+                again: file.config().source.digest.is_some(),
+                ..SwapRequest::default()
+            };
+            let _ = self.swap_now(&file, request).await?;
+            *lock(&self.file) = file;
+            return Ok(true);
         }
         // What can't be opened does not take the place of what runs.
         drop(self.runtime.open_to_look(&file).await?);
