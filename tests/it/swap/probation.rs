@@ -9,7 +9,7 @@ fn what_fails_is_rolled_back_and_refused_until_it_is_told_otherwise() {
     for (flaw, says) in [
         (Flaw::PanicFrom(0), "it aborted"),
         (Flaw::Fail, "it can't read"),
-        (Flaw::Back, "before its start"),
+        (Flaw::Back, "it goes back"),
         (Flaw::Stays, "offset"),
         (Flaw::Endless, "deadline"),
     ] {
@@ -23,7 +23,6 @@ fn what_fails_is_rolled_back_and_refused_until_it_is_told_otherwise() {
         until_read(&work, 10);
         work.swap(&["comments", "bad.wasm"]).ok();
         api.add_rows(5);
-        println!("{flaw:?}: {digest}");
         until_rolled_back(&work, &digest, &good);
         until_read(&work, 15);
         let told = work.report("comments").unwrap()["rolled_back"].to_string();

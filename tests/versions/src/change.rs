@@ -26,7 +26,7 @@ pub enum Flaw {
     Open,
     /// It does not know the offset at which it is to go on.
     Lost,
-    /// It ends a micro-batch before its start.
+    /// It ends a micro-batch 5 rows before its start.
     Back,
     /// It promises rows, and ends each micro-batch at its start.
     Stays,

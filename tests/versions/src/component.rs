@@ -125,7 +125,7 @@ impl Source for Comments {
     fn batch_end(&self, start: &Offset, latest: &Offset, limit: ReadLimit) -> Result<Offset> {
         Ok(Offset {
             current: match self.change.flaw {
-                Some(Flaw::Back) => start.current.saturating_sub(1),
+                Some(Flaw::Back) => start.current.saturating_sub(5),
                 Some(Flaw::Stays) => start.current,
                 _ => latest.current.min(self.most(start, limit.max_rows)),
             },
