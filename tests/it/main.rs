@@ -59,6 +59,9 @@ mod special_files;
 /// Newer versions of a component that take over while the program runs.
 #[cfg(target_os = "linux")]
 mod swap;
+/// Components that a pipeline takes from a registry, and what becomes of it while the registry changes.
+#[cfg(target_os = "linux")]
+mod registry;
 /// Signals, intervals, and two runners of one pipeline.
 mod stopping;
 /// Tables and checkpoint folders that somebody removes, replaces or turns back while a pipeline runs.
@@ -89,6 +92,9 @@ mod golden;
 mod hostile;
 /// SIGKILL and SIGTERM at random moments.
 mod kill;
+/// Swaps again and again, with SIGKILL in between.
+#[cfg(target_os = "linux")]
+mod swap_kills;
 /// Notes and entries that a power cut left half written.
 mod torn;
 

@@ -24,21 +24,21 @@ pub(crate) fn swapping(api: &ScriptedApi) -> Settings {
 }
 
 /// Waits until the run has read all rows that the API has.
-fn until_read(work: &Workspace, rows: u64) {
+pub(crate) fn until_read(work: &Workspace, rows: u64) {
     work.until_report("comments", &format!("has read {rows} rows"), |report| {
         report["offset"]["current"] == rows
     });
 }
 
 /// Waits until a version reads, and has proven itself.
-fn until_promoted(work: &Workspace, digest: &str) {
+pub(crate) fn until_promoted(work: &Workspace, digest: &str) {
     work.until_report("comments", &format!("reads with {digest} for good"), |report| {
         report["component"]["digest"] == digest && report["probation"] == false
     });
 }
 
 /// Waits until the run went back from a version to another one.
-fn until_rolled_back(work: &Workspace, from: &str, to: &str) {
+pub(crate) fn until_rolled_back(work: &Workspace, from: &str, to: &str) {
     work.until_report("comments", &format!("went back from {from}"), |report| {
         let told = report["rolled_back"].as_str();
         told.is_some_and(|told| told.contains(from))
@@ -48,7 +48,7 @@ fn until_rolled_back(work: &Workspace, from: &str, to: &str) {
 }
 
 /// Stops a run in good order.
-fn stop(running: Running) -> Ended {
+pub(crate) fn stop(running: Running) -> Ended {
     running.signal(Signal::TERM);
     let ended = running.end();
     // What a component says when it panics is in the log.
@@ -72,7 +72,7 @@ fn notes(work: &Workspace) -> Vec<(u64, Value)> {
 }
 
 /// The versions that read, in their order: runs of the same one count once.
-fn lineage(work: &Workspace) -> Vec<String> {
+pub(crate) fn lineage(work: &Workspace) -> Vec<String> {
     let mut readers = work.readers("comments");
     readers.dedup();
     readers

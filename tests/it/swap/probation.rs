@@ -11,7 +11,7 @@ fn what_fails_is_rolled_back_and_refused_until_it_is_told_otherwise() {
         (Flaw::Fail, "it can't read"),
         (Flaw::Back, "it goes back"),
         (Flaw::Stays, "offset"),
-        (Flaw::Endless, "deadline"),
+        (Flaw::Endless, "took longer than 1s"),
     ] {
         let api = ScriptedApi::start(10);
         let settings = swapping(&api)
