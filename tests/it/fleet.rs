@@ -8,8 +8,8 @@ use sandbar_harness::{Fault, ScriptedApi};
 use sandbar_test_versions::{Change, Flaw};
 use serde_json::Value;
 
-use crate::swap::swapping;
 use crate::support::{BOUND, Ended, Running, Settings, WithVersions, Workspace, until};
+use crate::swap::swapping;
 
 /// A pipeline of the folder `fleet`, with a table and a checkpoint location beside it.
 fn pipeline(api: &ScriptedApi, name: &str) -> Settings {
@@ -41,7 +41,8 @@ fn until_told(running: &Running, text: &str) {
 }
 
 fn state(work: &Workspace, name: &str) -> Value {
-    work.report(name).map_or(Value::Null, |report| report["state"].clone())
+    work.report(name)
+        .map_or(Value::Null, |report| report["state"].clone())
 }
 
 fn stop(running: Running) -> Ended {
@@ -86,7 +87,11 @@ fn files_that_come_change_and_go_are_followed() {
     // One that can't be used: it goes on with the file before, and that is said.
     work.write("fleet/b.toml", "name = 'b'\n[source]\ncomponent = ");
     until_told(&running, "b.toml");
-    add(&work, "c.toml", &pipeline(&api, "c").set("source.component", "'./missing.wasm'"));
+    add(
+        &work,
+        "c.toml",
+        &pipeline(&api, "c").set("source.component", "'./missing.wasm'"),
+    );
     until_told(&running, "c: goes on with the file before: ");
     api.add_rows(5);
     until_read(&work, "b", 35);
@@ -120,7 +125,10 @@ fn a_file_that_names_another_component_is_a_swap_with_all_its_checks() {
     add(&work, "a.toml", &naming("comments"));
     let running = start(&work);
     until_read(&work, "a", 20);
-    let first = work.report("a").unwrap()["component"]["digest"].as_str().unwrap().to_owned();
+    let first = work.report("a").unwrap()["component"]["digest"]
+        .as_str()
+        .unwrap()
+        .to_owned();
 
     add(&work, "a.toml", &naming("good.wasm"));
     work.until_report("a", "reads with the good one", |report| {
@@ -165,12 +173,20 @@ fn a_signal_and_a_command_let_it_look_at_once() {
     // A file that was named, and no folder: it is read again when it is told to, and only then.
     let mut running = work.spawn(&["run", "fleet/a.toml", "--listen", "127.0.0.1:0", "-v"]);
     until_read(&work, "a", 20);
-    add(&work, "a.toml", &pipeline(&api, "a").set("trigger.interval", "'25ms'"));
+    add(
+        &work,
+        "a.toml",
+        &pipeline(&api, "a").set("trigger.interval", "'25ms'"),
+    );
     running.signal(Signal::HUP);
     until_told(&running, "a: goes on with its changed file");
     let nothing = work.run(&["reload"]).ok();
     nothing.saying(&["nothing changed"]);
-    add(&work, "a.toml", &pipeline(&api, "a").set("trigger.interval", "'30ms'"));
+    add(
+        &work,
+        "a.toml",
+        &pipeline(&api, "a").set("trigger.interval", "'30ms'"),
+    );
     let changed = work.run(&["reload"]).ok();
     changed.saying(&["a: goes on with its changed file"]);
     work.write("fleet/a.toml", "name = 1");
@@ -205,7 +221,9 @@ fn a_file_with_another_name_is_the_same_pipeline() {
         stream.read_to_string(&mut answer).unwrap();
         answer
     };
-    until("the probe says that it runs", || ready().contains("\"state\":\"running\""));
+    until("the probe says that it runs", || {
+        ready().contains("\"state\":\"running\"")
+    });
     stop(running);
     assert_once(&work, "a", 25);
 }
@@ -310,7 +328,11 @@ fn two_files_with_one_checkpoint_location_do_not_run_side_by_side() {
         running.told().matches("have one checkpoint location").count() > before
     });
     // And the name counts as well.
-    add(&work, "d.toml", &pipeline(&api, "a").set("checkpoint.location", "'../lake/_checkpoints/d'"));
+    add(
+        &work,
+        "d.toml",
+        &pipeline(&api, "a").set("checkpoint.location", "'../lake/_checkpoints/d'"),
+    );
     until_told(&running, "two of the files name the pipeline \"a\"");
     api.add_rows(5);
     until_read(&work, "a", 25);

@@ -46,6 +46,9 @@ mod progress;
 mod proxies;
 /// What is refused, with which exit status and message.
 mod refusals;
+/// Components that a pipeline takes from a registry, and what becomes of it while the registry changes.
+#[cfg(target_os = "linux")]
+mod registry;
 /// APIs that give rows again.
 mod repeats;
 /// Tables and checkpoint locations on S3.
@@ -56,14 +59,11 @@ mod service;
 mod service_files;
 /// Named pipes, devices and huge files where files are named.
 mod special_files;
+/// Signals, intervals, and two runners of one pipeline.
+mod stopping;
 /// Newer versions of a component that take over while the program runs.
 #[cfg(target_os = "linux")]
 mod swap;
-/// Components that a pipeline takes from a registry, and what becomes of it while the registry changes.
-#[cfg(target_os = "linux")]
-mod registry;
-/// Signals, intervals, and two runners of one pipeline.
-mod stopping;
 /// Tables and checkpoint folders that somebody removes, replaces or turns back while a pipeline runs.
 mod table_changes;
 /// What a table can have besides: an ingestion time, partitions, a log checkpoint, several pipelines.

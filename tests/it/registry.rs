@@ -49,7 +49,11 @@ fn keys(work: &Workspace) -> Option<String> {
 
 fn minisign(work: &Workspace, arguments: &[&str]) -> Option<()> {
     let mut command = Command::new(program("minisign")?);
-    let output = command.args(arguments).current_dir(work.path("")).output().unwrap();
+    let output = command
+        .args(arguments)
+        .current_dir(work.path(""))
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     Some(())
@@ -129,7 +133,11 @@ fn a_component_is_pushed_pulled_and_listed() {
     work.write("no.wasm", "no component");
     let refused = sandbar(&work, &["push", "no.wasm", &reference]).end();
     assert!(matches!(refused.code, Some(1 | 2)), "{refused:?}");
-    for (command, wrong) in [("pull", "oci://nowhere"), ("pull", "comments"), ("pull", "./a.wasm")] {
+    for (command, wrong) in [
+        ("pull", "oci://nowhere"),
+        ("pull", "comments"),
+        ("pull", "./a.wasm"),
+    ] {
         sandbar(&work, &[command, wrong]).end().with_code(2);
     }
 }
@@ -172,7 +180,10 @@ fn a_tag_that_moves_is_followed_as_far_as_it_is_signed_and_good() {
         api.add_rows(1);
         until_read(&work, 30 + more);
     }
-    assert_eq!(work.report("comments").unwrap()["component"]["digest"], second.as_str());
+    assert_eq!(
+        work.report("comments").unwrap()["component"]["digest"],
+        second.as_str()
+    );
     let told = stop(running).stderr;
     let refusals = told.matches("the new version can't be had").count();
     assert_eq!(refusals, 1, "it is said once: {told}");
@@ -181,7 +192,10 @@ fn a_tag_that_moves_is_followed_as_far_as_it_is_signed_and_good() {
     api.add_rows(10);
     let running = start(&work);
     until_read(&work, 60);
-    assert_eq!(work.report("comments").unwrap()["component"]["digest"], second.as_str());
+    assert_eq!(
+        work.report("comments").unwrap()["component"]["digest"],
+        second.as_str()
+    );
     stop(running);
     work.table().assert_once(1..=60);
     assert_eq!(lineage(&work), [first, second]);
@@ -200,10 +214,15 @@ fn a_registry_that_is_away_stops_nothing_that_runs() {
     let running = start(&work);
     until_read(&work, 10);
     registry.stop();
-    until("it says so", || running.told().contains("can't look for a newer version"));
+    until("it says so", || {
+        running.told().contains("can't look for a newer version")
+    });
     let refused = sandbar(&work, &["swap", "comments"]).end();
     assert_eq!(refused.code, Some(1), "{refused:?}");
-    refused.saying(&["the new version can't be had", "nobody can say what the tag stable means"]);
+    refused.saying(&[
+        "the new version can't be had",
+        "nobody can say what the tag stable means",
+    ]);
     api.add_rows(10);
     until_read(&work, 20);
     // It is back, with another version.
@@ -226,9 +245,15 @@ fn a_registry_that_is_away_stops_nothing_that_runs() {
     api.add_rows(10);
     let running = start(&work);
     until_read(&work, 40);
-    assert_eq!(work.report("comments").unwrap()["component"]["digest"], first.as_str());
+    assert_eq!(
+        work.report("comments").unwrap()["component"]["digest"],
+        first.as_str()
+    );
     let told = stop(running).stderr;
-    assert!(!told.contains("can't look"), "a pinned one is not looked for: {told}");
+    assert!(
+        !told.contains("can't look"),
+        "a pinned one is not looked for: {told}"
+    );
     work.table().assert_once(1..=40);
     assert_eq!(lineage(&work), [first.clone(), second, first]);
 }
@@ -258,7 +283,9 @@ fn what_was_changed_on_the_registry_s_disk_is_refused() {
 
 #[test]
 fn a_private_registry_is_entered_with_a_password_that_nobody_sees() {
-    let Some(program) = program("docker-registry") else { return };
+    let Some(program) = program("docker-registry") else {
+        return;
+    };
     let registry = DockerRegistry::private(&program).unwrap();
     let work = workspace();
     let reference = |tag: &str| format!("oci://{}/team/comments:{tag}", registry.address());
@@ -305,13 +332,19 @@ fn a_private_registry_is_entered_with_a_password_that_nobody_sees() {
     said += &wrong.stderr;
     // The pipeline's record leads to a copy of the second; the file's own reference needs the login.
     work.add(&settings.clone().named("other"));
-    let wrong = with("a-wrong-password-of-mine", &["run", "other.toml", "--available-now"]).end();
+    let wrong = with(
+        "a-wrong-password-of-mine",
+        &["run", "other.toml", "--available-now"],
+    )
+    .end();
     assert!(matches!(wrong.code, Some(1 | 2)), "{wrong:?}");
     said += &wrong.stdout;
     said += &wrong.stderr;
     let wrong = wrong.saying(&["source.registry"]);
     drop(wrong);
-    let status = with(password, &["status", "comments.toml", "--history"]).end().ok();
+    let status = with(password, &["status", "comments.toml", "--history"])
+        .end()
+        .ok();
     said += &status.stdout;
     for file in work.files() {
         // Where the tests themselves wrote it.

@@ -102,7 +102,10 @@ fn versions_take_over_and_the_program_is_killed_again_and_again() {
     ));
     assert!(counts.taken * 4 >= counts.swaps, "{counts:?}");
     assert!(counts.kills * 10 >= counts.swaps, "{counts:?}");
-    assert!(counts.swaps == wanted || counts.swaps >= 40, "{bound:?} allow too few");
+    assert!(
+        counts.swaps == wanted || counts.swaps >= 40,
+        "{bound:?} allow too few"
+    );
 }
 
 /// The record says nothing that can't be: nobody is on probation, each swap was decided, what runs is kept.
@@ -116,11 +119,18 @@ fn assert_whole(work: &Workspace, known: &BTreeSet<String>) -> usize {
     let refused = record["refused"].as_array().into_iter().flatten();
     let refused: Vec<_> = refused.map(digest).collect();
     assert!(!refused.contains(&current), "{refused:?}");
-    assert_eq!(refused.len(), refused.iter().collect::<BTreeSet<_>>().len(), "{refused:?}");
+    assert_eq!(
+        refused.len(),
+        refused.iter().collect::<BTreeSet<_>>().len(),
+        "{refused:?}"
+    );
     let mut undone = 0;
     for swap in record["swaps"].as_array().unwrap() {
         let state = swap["outcome"]["state"].as_str().unwrap();
-        assert!(["promoted", "rolled-back", "interrupted"].contains(&state), "{swap}");
+        assert!(
+            ["promoted", "rolled-back", "interrupted"].contains(&state),
+            "{swap}"
+        );
         undone += usize::from(state != "promoted");
     }
     let last_promoted = record["swaps"].as_array().unwrap().iter();

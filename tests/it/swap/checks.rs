@@ -35,7 +35,10 @@ fn all_refused(settings: impl Fn(&ScriptedApi) -> Settings, cases: Vec<Refused>)
     work.table().assert_once(1..=i32::try_from(rows).unwrap());
     assert_eq!(lineage(&work), [builtin(&work)]);
     let status = work.status("comments");
-    assert!(status["swaps"].is_null() && status["refused"].is_null(), "{status}");
+    assert!(
+        status["swaps"].is_null() && status["refused"].is_null(),
+        "{status}"
+    );
 }
 
 fn refused(bytes: impl Into<Vec<u8>>, says: &'static [&'static str]) -> Refused {
@@ -62,7 +65,10 @@ fn what_can_not_be_loaded_is_refused() {
             ),
             refused(
                 sandbar_test_track::COMPONENT,
-                &["the new version can't be loaded", "this host speaks the track sandbar:connector@0.1"],
+                &[
+                    "the new version can't be loaded",
+                    "this host speaks the track sandbar:connector@0.1",
+                ],
             ),
             refused(FEED, &["it is no version of this component", "\"feed\""]),
         ],
@@ -125,7 +131,10 @@ fn another_digest_than_the_pinned_one_is_refused() {
         |api| swapping(api).set("source.digest", &format!("'{digest}'")),
         vec![refused(
             version(&Change::default()),
-            &["the new version can't be had", "the component has the digest sha256:"],
+            &[
+                "the new version can't be had",
+                "the component has the digest sha256:",
+            ],
         )],
     );
 }

@@ -32,7 +32,9 @@ fn the_socket_is_for_its_user_alone_and_goes_with_its_run() {
     refused.saying(&["it is not a folder of this user alone (mode 0700)"]);
     let mut running = work.start("comments.toml");
     running.until_rows(0);
-    until("it says so", || running.told().contains("the run can't be controlled"));
+    until("it says so", || {
+        running.told().contains("the run can't be controlled")
+    });
     stop(running);
 }
 
@@ -94,7 +96,9 @@ fn of_two_runs_with_one_name_the_socket_has_to_be_named() {
     let api = ScriptedApi::start(10);
     let work = Workspace::with(&swapping(&api));
     work.add(&swapping(&api).named("other"));
-    let other = work.read("other.toml").replace("name = 'other'", "name = 'comments'");
+    let other = work
+        .read("other.toml")
+        .replace("name = 'other'", "name = 'comments'");
     work.write("other.toml", &other);
     let running = [work.start("comments.toml"), work.start("other.toml")];
     until("both listen", || work.reports().len() == 2);
@@ -105,9 +109,7 @@ fn of_two_runs_with_one_name_the_socket_has_to_be_named() {
     unclear.saying(&["several runs fit; name one with --control: "]);
     for socket in sockets(&work) {
         let socket = socket.to_str().unwrap();
-        let named = work
-            .swap(&["comments", "comments", "--control", socket])
-            .ok();
+        let named = work.swap(&["comments", "comments", "--control", socket]).ok();
         named.saying(&["reads with that version already"]);
     }
     for running in running {
@@ -137,7 +139,10 @@ fn a_socket_where_it_was_wanted_is_found_there() {
     assert!(!work.path("here.sock").exists());
     // A file that is no socket is not taken away.
     work.write("here.sock", "a file");
-    work.spawn(&run).end().with_code(1).saying(&["here.sock", "something else than a socket is there"]);
+    work.spawn(&run)
+        .end()
+        .with_code(1)
+        .saying(&["here.sock", "something else than a socket is there"]);
     assert_eq!(work.read("here.sock"), "a file");
 }
 

@@ -18,7 +18,10 @@ fn what_fails_is_rolled_back_and_refused_until_it_is_told_otherwise() {
             .set("source.limits.deadline", "'1s'")
             .set("retry.attempts", "1");
         let work = Workspace::with(&settings);
-        let (good, digest) = (builtin(&work), work.version("bad.wasm", &Change::flawed(flaw.clone())));
+        let (good, digest) = (
+            builtin(&work),
+            work.version("bad.wasm", &Change::flawed(flaw.clone())),
+        );
         let running = work.start("comments.toml");
         until_read(&work, 10);
         work.swap(&["comments", "bad.wasm"]).ok();
@@ -36,7 +39,9 @@ fn what_fails_is_rolled_back_and_refused_until_it_is_told_otherwise() {
         assert_eq!(swaps().len(), 2, "{flaw:?}");
         api.add_rows(5);
         until("it failed again", || {
-            swaps().iter().all(|swap| swap["outcome"]["state"] == "rolled-back")
+            swaps()
+                .iter()
+                .all(|swap| swap["outcome"]["state"] == "rolled-back")
         });
         until_read(&work, 20);
         let ended = stop(running);

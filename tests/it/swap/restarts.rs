@@ -40,8 +40,15 @@ fn killed_on_probation_the_version_before_reads_on_and_the_new_one_is_refused() 
     let (work, running, digest) = on_probation(&long_probation(&api), &api);
     let good = builtin(&work);
     let status = work.status("comments");
-    assert_eq!(status["probation"]["version"]["component"]["digest"], digest.as_str());
-    assert_eq!(status["component"]["digest"], good.as_str(), "what a start would run");
+    assert_eq!(
+        status["probation"]["version"]["component"]["digest"],
+        digest.as_str()
+    );
+    assert_eq!(
+        status["component"]["digest"],
+        good.as_str(),
+        "what a start would run"
+    );
     assert!(running.kill());
 
     let running = work.start("comments.toml");

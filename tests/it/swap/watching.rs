@@ -90,7 +90,11 @@ fn a_file_that_is_written_slowly_is_taken_once_it_is_whole() {
     api.add_rows(10);
     until_read(&work, 20);
     let told = stop(running).stderr;
-    assert_eq!(told.matches("the new version can't be loaded").count(), 1, "{told}");
+    assert_eq!(
+        told.matches("the new version can't be loaded").count(),
+        1,
+        "{told}"
+    );
     work.table().assert_once(1..=20);
     assert_eq!(lineage(&work).len(), 2);
 }

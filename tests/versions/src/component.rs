@@ -142,7 +142,10 @@ impl Source for Comments {
     fn read(&self, (mut start, end): (u64, u64)) -> Result<impl Iterator<Item = Result<Rows>>> {
         let schema = self.schema()?;
         let (client, url) = (self.client.clone(), self.options.api_url.clone());
-        let (flaw, size) = (self.change.flaw.clone(), self.options.page_size.unwrap_or(100).max(1));
+        let (flaw, size) = (
+            self.change.flaw.clone(),
+            self.options.page_size.unwrap_or(100).max(1),
+        );
         Ok(std::iter::from_fn(move || {
             #[allow(clippy::panic, reason = "it misbehaves")]
             match flaw {

@@ -264,11 +264,7 @@ impl Supervised {
         self.swap_now(&self.file(), request).await
     }
 
-    async fn swap_now(
-        &self,
-        file: &PipelineFile,
-        request: SwapRequest,
-    ) -> Result<SwapReport, RuntimeError> {
+    async fn swap_now(&self, file: &PipelineFile, request: SwapRequest) -> Result<SwapReport, RuntimeError> {
         let name = &file.config().name;
         let live = lock(&self.live).clone();
         let (report, current) = (self.report(), lock(&self.known.versions).current.clone());
