@@ -158,8 +158,16 @@ fn a_file_that_names_another_component_is_a_swap_with_all_its_checks() {
     let running = start(&work);
     until_read(&work, "a", 50);
     assert_eq!(work.report("a").unwrap()["component"]["digest"], good.as_str());
+    // Whoever pins it wants it all the same. It fails once more.
+    let pinned = naming("bad.wasm").set("source.digest", &format!("'{bad}'"));
+    add(&work, "a.toml", &pinned);
+    work.until_report("a", "reads with the bad one", |report| {
+        report["component"]["digest"] == bad.as_str()
+    });
+    api.add_rows(10);
+    until_read(&work, "a", 60);
     stop(running);
-    assert_once(&work, "a", 50);
+    assert_once(&work, "a", 60);
     let mut readers = work.readers("a");
     readers.dedup();
     assert_eq!(readers, [first, good]);

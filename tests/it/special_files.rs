@@ -47,6 +47,10 @@ fn as_pipeline_files() {
             &["reset", name, "--to-offset", "1", "--yes"],
         ];
         for command in commands {
+            // The pipeline files of a folder may run.
+            if command == ["run", "folder"] {
+                continue;
+            }
             let ended = run(&work, &[], command).with_code(2);
             ended.saying(&[&says, &format!("can't read the pipeline file {name}")]);
         }

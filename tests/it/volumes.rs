@@ -88,6 +88,7 @@ fn with_progress_in_the_checkpoint_location_the_offset_log_lies_on_the_volume() 
         })
         .collect();
     let of_the_start = [
+        ("GET", "/component.json"),
         ("GET", "/owner.json"),
         ("GET", "/offsets/3"),
         ("PUT", "/source/progress.json"),

@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sandbar_runtime::{AddressSpace, WASMTIME_VERSION};
 
@@ -70,6 +71,17 @@ pub(crate) struct CompileArguments {
     pub(crate) space: AddressSpace,
 }
 
+/// A size with its unit, in bytes.
+fn size(text: &str) -> Result<u64, String> {
+    let bytes = text
+        .parse::<ByteSize>()
+        .map_err(|_| "write a number and its unit, such as 4GiB".to_owned())?;
+    match bytes.as_u64() < 1 << 20 {
+        true => Err("write 1MiB or more".into()),
+        false => Ok(bytes.as_u64()),
+    }
+}
+
 /// Its own version, and that of what components run in.
 fn version() -> &'static str {
     static TEXT: LazyLock<String> =
@@ -120,6 +132,9 @@ pub(crate) struct RunArguments {
     /// The control socket, if it is not to lie among those of this user.
     #[arg(long, value_name = "PATH")]
     pub(crate) control: Option<PathBuf>,
+    /// The most memory that the components of all pipelines may take together, such as 4GiB. Pipelines take turns then.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) memory: Option<u64>,
     /// How to show progress.
     #[arg(long, value_enum, default_value_t = ProgressFormat::Auto)]
     pub(crate) progress: ProgressFormat,

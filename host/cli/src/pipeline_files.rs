@@ -66,6 +66,9 @@ impl PipelineFiles {
         let mut changes = vec![];
         for path in self.paths()? {
             let named = self.named.contains(&path);
+            if let Some(name) = self.name_of(&path) {
+                return Err(named_twice(&name));
+            }
             match self.read(&path) {
                 Change::Bad(e) if named => return Err(e),
                 change => changes.push(change),
@@ -172,9 +175,7 @@ impl PipelineFiles {
         for other in others.filter_map(|(_, known)| known.file.as_ref()) {
             let name = &file.config().name;
             if other.config().name == *name {
-                return Err(CliError::Usage(format!(
-                    "two of the files name the pipeline {name:?}"
-                )));
+                return Err(named_twice(name));
             }
             if file.shares_checkpoint_location(other) {
                 return Err(CliError::Usage(format!(
@@ -199,6 +200,10 @@ impl PipelineFiles {
         }
         Ok(paths)
     }
+}
+
+fn named_twice(pipeline: &str) -> CliError {
+    CliError::Usage(format!("two of the files name the pipeline {pipeline:?}"))
 }
 
 /// The files of a folder that end in `.toml` and are not hidden.

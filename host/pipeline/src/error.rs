@@ -283,7 +283,7 @@ pub enum PipelineError {
     #[error("{} {} ({}) failed before: {reason}", version.name, version.version, version.digest)]
     RefusedVersion {
         /// The version.
-        version: ComponentId,
+        version: Box<ComponentId>,
         /// Why it failed.
         reason: String,
     },
@@ -294,11 +294,11 @@ pub enum PipelineError {
     )]
     NoWayBack {
         /// The version that failed.
-        version: ComponentId,
+        version: Box<ComponentId>,
         /// Why it failed.
         failure: String,
         /// The version before it.
-        previous: ComponentId,
+        previous: Box<ComponentId>,
         /// Why that one can't go on.
         source: Box<PipelineError>,
     },

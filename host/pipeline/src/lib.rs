@@ -51,6 +51,7 @@ mod swap;
 #[cfg(test)]
 mod tests;
 mod trigger;
+mod turns;
 mod versions;
 mod visited_offsets;
 
@@ -82,6 +83,7 @@ pub use swap::{
     Probation, Successor, SuccessorSender, Successors, SwapEvent, SwapNote, Takeover, can_go_on, successors,
 };
 pub use trigger::Trigger;
+pub use turns::{Turn, Turns};
 pub use versions::{
     OnProbation, RefusedVersion, StartVersion, SwapOrder, SwapOutcome, SwapRecord, Version, VersionRecord,
 };

@@ -10,7 +10,7 @@ use crate::visited_offsets::{VisitedOffsets, goes_back};
 use crate::{
     BatchId, BatchReport, CheckpointLocation, Clock, ComponentId, NoopObserver, Offset, PipelineError,
     PipelineObserver, PipelineOptions, ReadLimit, Reader, ReaderOptions, RunSummary, Sink, Source,
-    SourceError, SourceIdentity, StepOutcome, StopSignal, Successors, Trigger, VersionRecord,
+    SourceError, SourceIdentity, StepOutcome, StopSignal, Successors, Trigger, Turn, Turns, VersionRecord,
 };
 
 /// One source, one sink, and the protocol between them.
@@ -32,6 +32,10 @@ pub struct Pipeline<S, K> {
     /// asked.
     standing: Option<Standing>,
     pub(crate) succession: Succession<S>,
+    /// The turns that it waits for, with the bytes that a micro-batch may take.
+    turns: Option<(Turns, u64)>,
+    /// The turn that it has.
+    turn: Option<Turn>,
 }
 
 /// A committed position: everything up to `offset` is in the table.
@@ -87,6 +91,8 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             location_claimed: false,
             standing: None,
             succession: Succession::none(),
+            turns: None,
+            turn: None,
         }
     }
 
@@ -107,6 +113,15 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
     pub fn with_trigger(mut self, trigger: Trigger) -> Self {
         self.options.trigger = trigger;
         self
+    }
+
+    /// Reads each micro-batch in a turn of its own, in which it may take so many bytes of memory.
+    #[must_use]
+    pub fn with_turns(self, turns: Turns, bytes: u64) -> Self {
+        Self {
+            turns: Some((turns, bytes)),
+            ..self
+        }
     }
 
     /// Lets newer versions of the component take over between two micro-batches, on probation as the options say. `record`
@@ -135,7 +150,9 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
     pub async fn run(&mut self) -> Result<RunSummary, PipelineError> {
         self.standing = None;
         let mut summary = RunSummary::default();
-        match self.run_trigger(&mut summary).await {
+        let outcome = self.run_trigger(&mut summary).await;
+        self.end_turn().await;
+        match outcome {
             Ok(()) => {}
             Err(Interrupt::Stopped | Interrupt::Successor) => summary.stopped = true,
             Err(Interrupt::Failed(e)) => return Err(e),
@@ -152,7 +169,9 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
     /// As [`run`](Self::run). A micro-batch whose acknowledgement fails is committed all the same, and was reported to
     /// the observer.
     pub async fn step(&mut self) -> Result<StepOutcome, PipelineError> {
-        match self.try_step().await {
+        let outcome = self.try_step().await;
+        self.end_turn().await;
+        match outcome {
             Ok(outcome) => Ok(outcome),
             Err(Interrupt::Stopped | Interrupt::Successor) => Ok(StepOutcome::Stopped),
             Err(Interrupt::Failed(e)) => Err(e),
@@ -179,6 +198,30 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             standing => *standing = None,
         }
         Ok(std::mem::replace(&mut self.source, source))
+    }
+
+    pub(crate) fn has_turns(&self) -> bool {
+        self.turns.is_some()
+    }
+
+    /// Waits for a turn, unless it has one.
+    async fn take_turn(&mut self) -> Result<(), Interrupt> {
+        if let (Some((turns, bytes)), None) = (&self.turns, &self.turn) {
+            self.turn = Some(tokio::select! {
+                biased;
+                () = self.stop.stopped() => return Err(Interrupt::Stopped),
+                turn = turns.take(*bytes) => turn,
+            });
+        }
+        Ok(())
+    }
+
+    /// Lets others have a turn. What the source held for the next call is given back before.
+    async fn end_turn(&mut self) {
+        if self.turn.is_some() {
+            self.source.rest().await;
+            self.turn = None;
+        }
     }
 
     /// Makes the next step ask the sink where the pipeline stands.
@@ -261,6 +304,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         standing: &mut Standing,
         interrupt: Interrupt,
     ) -> Result<(), Interrupt> {
+        self.take_turn().await?;
         match interrupt {
             Interrupt::Stopped => Err(Interrupt::Stopped),
             Interrupt::Successor => self.take_over(standing).await,
@@ -269,6 +313,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
     }
 
     async fn try_step(&mut self) -> Result<StepOutcome, Interrupt> {
+        self.take_turn().await?;
         let mut standing = match self.standing.take() {
             Some(mut standing) => {
                 if !standing.acknowledged {
@@ -299,6 +344,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
     /// Asks the sink where the pipeline stands.
     async fn begin(&mut self) -> Result<Standing, Interrupt> {
         self.succession.open = false;
+        self.take_turn().await?;
         let stop = self.stop.clone();
         let found = tokio::select! {
             biased;
@@ -335,6 +381,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         if self.succession.has_offer() {
             return Err(Interrupt::Successor);
         }
+        self.take_turn().await?;
         let stop = self.stop.clone();
         let up_to = match once {
             true => None,
@@ -366,6 +413,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             if self.stop.is_stopped() {
                 return Err(Interrupt::Stopped);
             }
+            self.end_turn().await;
         }
     }
 
@@ -373,6 +421,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
     async fn find_latest(&mut self, start: &Offset) -> Result<Option<Offset>, Interrupt> {
         let mut retries = Retries::new(self.options.retry);
         loop {
+            self.take_turn().await?;
             match self.source.latest_offset(start, None, ReadLimit::default()).await {
                 Ok(latest) => return Ok(latest),
                 Err(e) => self.pause_after(&mut retries, e).await?,
@@ -413,6 +462,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         let mut watch = Stopwatch::start(&self.clock);
         let mut retries = Retries::new(self.options.retry);
         let (writer, end) = loop {
+            self.take_turn().await?;
             let stop = self.stop.clone();
             watch.restart_steps();
             let attempt = tokio::select! {
@@ -493,6 +543,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
     }
 
     async fn pause(&mut self, duration: Duration) -> Result<(), Interrupt> {
+        self.end_turn().await;
         tokio::select! {
             biased;
             () = self.stop.stopped() => Err(Interrupt::Stopped),

@@ -120,6 +120,11 @@ pub trait Source: Send + Sync + 'static {
     /// Acknowledges that everything up to `end` is in the table.
     fn commit(&self, end: &Offset) -> impl Future<Output = Result<(), SourceError>> + Send;
 
+    /// Gives back what is held in memory for the next call, which may take longer then.
+    fn rest(&self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// The cost since the last call that no batch carries: of planning, of the ends of readings, of acknowledging.
     fn take_usage(&self) -> SourceUsage {
         SourceUsage::default()

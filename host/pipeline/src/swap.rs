@@ -38,7 +38,7 @@ pub struct Successor<S> {
     pub source: Arc<S>,
     /// Its version.
     pub version: Version,
-    /// The version that it follows, for a pipeline without a record of versions.
+    /// The version that it follows.
     pub current: Version,
     /// What the configuration names.
     pub configured: String,
@@ -240,6 +240,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             batches_left: self.options.probation.batches.max(1),
             ends: began.saturating_add(self.options.probation.time),
         });
+        let acknowledged = self.acknowledge_committed(standing).await;
         let takeover = Takeover {
             from,
             to,
@@ -247,10 +248,18 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             offset: standing.position.offset.clone(),
             pause: self.clock.elapsed().saturating_sub(began),
         };
+        if self.has_turns()
+            && let Some(proving) = &self.succession.proving
+        {
+            proving.previous.rest().await;
+        }
         self.observer.swapped(&SwapEvent::TookOver(takeover.clone()));
         // Whoever asked may have gone away meanwhile.
         let _ = answer.send(Ok(takeover));
-        self.acknowledge_anew(standing).await
+        match acknowledged {
+            Ok(()) => Ok(()),
+            Err(e) => self.roll_back(standing, e).await,
+        }
     }
 
     /// Everything that a takeover needs and that can fail, up to the record that makes it durable.
@@ -272,7 +281,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         if let Some(refused) = record.refuses(&version.digest) {
             if !successor.again {
                 return Err(PipelineError::RefusedVersion {
-                    version: version.clone(),
+                    version: Box::new(version.clone()),
                     reason: refused.reason.clone(),
                 });
             }
@@ -282,6 +291,8 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             refuse_other_source(&*successor.source, &standing.position)?;
         }
         self.sink.prepare(&successor.source.schema()).await?;
+        // The pipeline may have been started anew with another version since the record was written.
+        record.current.clone_from(&successor.current);
         record.configured.clone_from(&successor.configured);
         record.begin(
             successor.version.clone(),
@@ -298,14 +309,11 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         Ok(())
     }
 
-    /// Tells a source that came to read in the middle of a pipeline where it stands. One that fails at that goes again.
-    async fn acknowledge_anew(&mut self, standing: &mut Standing) -> Result<(), Interrupt> {
-        if standing.position.batch == 0 {
-            return Ok(());
-        }
-        match self.acknowledge(&standing.position.offset).await {
-            Ok(()) => Ok(()),
-            Err(e) => Box::pin(self.roll_back(standing, e)).await,
+    /// Tells a source that came to read in the middle of a pipeline where it stands.
+    async fn acknowledge_committed(&mut self, standing: &Standing) -> Result<(), PipelineError> {
+        match standing.position.batch {
+            0 => Ok(()),
+            _ => self.acknowledge(&standing.position.offset).await,
         }
     }
 
@@ -322,9 +330,9 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         let to = previous.component().clone();
         if let Err(reason) = self.prepare_rollback(&previous, standing).await {
             return Err(PipelineError::NoWayBack {
-                version: from,
+                version: Box::new(from),
                 failure: with_causes(&failure),
-                previous: to,
+                previous: Box::new(to),
                 source: Box::new(reason),
             }
             .into());
@@ -348,7 +356,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             "the new version of the component failed its probation, and the one before reads again: {reason}"
         );
         self.observer.swapped(&SwapEvent::RolledBack { from, to, reason });
-        self.acknowledge_anew(standing).await
+        Ok(self.acknowledge_committed(standing).await?)
     }
 
     async fn prepare_rollback(

@@ -50,7 +50,7 @@ pub enum RuntimeError {
     )]
     VersionLost {
         /// The version.
-        version: ComponentId,
+        version: Box<ComponentId>,
         /// Where it came from.
         reference: String,
         /// The digest that is there now.

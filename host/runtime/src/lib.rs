@@ -51,7 +51,7 @@ pub use sandbar_pipeline::{
     PipelineError, PipelineObserver, PipelineOptions, ReadLimit, Reader, ReaderOptions, Remedy, ResetEffect,
     RetryPolicy, RunSummary, Schedule, Sink, SinkError, SinkFactory, Source, SourceError, SourceUsage,
     StepDurations, StepOutcome, StopSignal, Stopper, SwapEvent, SwapNote, SwapOrder, SwapOutcome, SwapRecord,
-    SystemClock, Takeover, Trigger, Version, VersionRecord, create_folder, is_ours, is_ours_alone,
+    SystemClock, Takeover, Trigger, Turns, Version, VersionRecord, create_folder, is_ours, is_ours_alone,
     is_unprintable, read_text_file, with_causes,
 };
 pub use sandbar_policy::{
@@ -67,5 +67,5 @@ pub use sandbar_sandbox::{
 };
 pub use schedule::{CronSchedule, ScheduleError};
 pub use status::{PastBatch, PipelineStatus};
-pub use supervisor::{PipelineReport, PipelineState, Restart, Supervisor, SupervisorOptions};
+pub use supervisor::{MakeObserver, PipelineReport, PipelineState, Restart, Supervisor, SupervisorOptions};
 pub use swap::{SwapCheck, SwapReport, SwapRequest};

@@ -6,8 +6,8 @@ use sandbar_delta::DeltaSinkFactory;
 use sandbar_pipeline::{
     BatchReport, CheckpointError, CheckpointLocation, CheckpointOwner, Clock, Offset, Pipeline,
     PipelineError, PipelineObserver, PipelineOptions, ReadLimit, RefusedVersion, RetryPolicy, RunSummary,
-    Sink, SinkError, SinkFactory, Source, SourceError, Start, StopSignal, Successors, Trigger, VersionRecord,
-    with_causes,
+    Sink, SinkError, SinkFactory, Source, SourceError, Start, StopSignal, Successors, Trigger, Turns,
+    VersionRecord, with_causes,
 };
 use sandbar_sandbox::{Connector, SandboxError, SandboxSource};
 use uuid::Uuid;
@@ -39,6 +39,8 @@ pub struct OpenPipeline<F = DeltaSinkFactory> {
     pub(crate) clock: Arc<dyn Clock>,
     /// What it may do, in plain words.
     pub(crate) permissions: Vec<String>,
+    /// The turns that it waits for, with the bytes that a micro-batch may take.
+    turns: Option<(Turns, u64)>,
 }
 
 /// What a pipeline stands on besides its source.
@@ -83,7 +85,12 @@ impl<F: SinkFactory> OpenPipeline<F> {
             parts,
             clock,
             permissions,
+            turns: None,
         })
+    }
+
+    pub(crate) fn with_turns(self, turns: Option<(Turns, u64)>) -> Self {
+        Self { turns, ..self }
     }
 
     /// The component that reads.
@@ -286,7 +293,11 @@ impl<F: SinkFactory> OpenPipeline<F> {
             .with_retry(retry)
             .with_probation(config.swap.probation);
         let (source, clock) = (self.source.clone(), self.clock.clone());
-        Ok(Pipeline::new(source, sink, checkpoint, clock, options))
+        let pipeline = Pipeline::new(source, sink, checkpoint, clock, options);
+        Ok(match &self.turns {
+            Some((turns, bytes)) => pipeline.with_turns(turns.clone(), *bytes),
+            None => pipeline,
+        })
     }
 
     fn failed(&self, error: PipelineError) -> RuntimeError {

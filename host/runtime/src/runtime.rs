@@ -2,10 +2,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
+use bytesize::ByteSize;
 use sandbar_egress::Process;
 use sandbar_pipeline::{
     CheckpointLocation, Clock, Pipeline, PipelineOptions, Remedy, SinkFactory, Source, SourceError,
-    SystemClock, read_beginning, with_causes,
+    SystemClock, Turns, read_beginning, with_causes,
 };
 use sandbar_policy::Limits;
 use sandbar_sandbox::{
@@ -37,6 +38,8 @@ pub struct Runtime {
     loaded: Mutex<HashMap<(String, u64), Loaded>>,
     /// Where components of registries are kept.
     registry_cache: Option<PathBuf>,
+    /// The turns of pipelines, where there is one bound on the memory of all.
+    turns: Option<Turns>,
 }
 
 type Loaded = Arc<Mutex<Weak<Connector>>>;
@@ -52,6 +55,7 @@ pub struct RuntimeBuilder {
     clock: Arc<dyn Clock>,
     remedy_words: RemedyWords,
     builtins: Vec<Builtin>,
+    memory: Option<u64>,
 }
 
 /// The name of a component in pipeline files, and its bytes.
@@ -65,6 +69,7 @@ impl Default for RuntimeBuilder {
             clock: Arc::new(SystemClock::default()),
             remedy_words: |_| String::new(),
             builtins: vec![],
+            memory: None,
         }
     }
 }
@@ -95,6 +100,18 @@ impl RuntimeBuilder {
         Self { remedy_words, ..self }
     }
 
+    /// Bounds the memory, in bytes, that the components of all pipelines may take together. By default only each pipeline
+    /// has a bound, `source.limits.memory` for each instance.
+    ///
+    /// A pipeline then reads each micro-batch in a turn of its own, which it waits for as long as others take the memory:
+    /// see [`Turns`].
+    pub fn memory(self, bytes: Option<u64>) -> Self {
+        Self {
+            memory: bytes,
+            ..self
+        }
+    }
+
     /// Gives a component a name in pipeline files. By default none has one, and files name components by their path.
     pub fn builtin(mut self, name: impl Into<String>, bytes: impl Into<Arc<[u8]>>) -> Self {
         self.builtins.push((name.into(), bytes.into()));
@@ -116,6 +133,7 @@ impl RuntimeBuilder {
             process: Process::this(),
             sandboxes: Mutex::new(HashMap::from([(stack, Sandbox::new(stack)?)])),
             loaded: Mutex::default(),
+            turns: self.memory.map(Turns::new),
             registry_cache: self.cache.map(|cache| cache.join("registry")),
         })
     }
@@ -329,7 +347,31 @@ impl Runtime {
         };
         let parts = found.await.map_err(|e| SourceError::Sandbox(Box::new(e)))??;
         let start = self.start_version(file, &parts.checkpoint.location).await?;
-        OpenPipeline::from_parts(file, start, parts, self.clock.clone()).await
+        let turns = self.turns_for(file)?;
+        let open = OpenPipeline::from_parts(file, start, parts, self.clock.clone()).await?;
+        Ok(open.with_turns(turns))
+    }
+
+    /// The turns for a pipeline, with the bytes that a micro-batch of it may take: an instance for each partition, and one
+    /// that plans.
+    fn turns_for(&self, file: &PipelineFile) -> Result<Option<(Turns, u64)>, RuntimeError> {
+        let Some(turns) = &self.turns else {
+            return Ok(None);
+        };
+        let limits = &file.config().source.limits;
+        let bytes = limits.memory.saturating_mul(u64::from(limits.parallelism) + 1);
+        if bytes <= turns.bytes() {
+            return Ok(Some((turns.clone(), bytes)));
+        }
+        let message = format!(
+            "{} partitions at once and one more instance of {} each may take {}, and all pipelines together have {}",
+            limits.parallelism,
+            ByteSize(limits.memory),
+            ByteSize(bytes),
+            ByteSize(turns.bytes())
+        );
+        let help = "lower `memory` or `parallelism` under [source.limits], or raise `--memory`";
+        Err(file.error_at("source.limits", &message, Some(help)).into())
     }
 
     /// The text of an error: what failed, its causes, and the words for its remedies.
@@ -344,6 +386,11 @@ impl Runtime {
     /// Before anything that may wait: in a fork nobody may be left to wait for.
     pub(crate) fn check_process(&self) -> Result<(), SandboxError> {
         Ok(self.process.check()?)
+    }
+
+    /// The turns of pipelines, where there is one bound on the memory of all.
+    pub(crate) fn turns(&self) -> Option<&Turns> {
+        self.turns.as_ref()
     }
 
     pub(crate) fn registry_cache(&self) -> Option<&Path> {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow_schema::{Schema, SchemaRef};
+use arrow_schema::Schema;
 use bytes::Bytes;
 use sandbar_pipeline::{
     Offset, PipelineError, SinkFactory, Source, Successor, SuccessorSender, SwapOrder, Takeover, can_go_on,
@@ -13,7 +13,7 @@ use sandbar_sandbox::{PipelineContext, SandboxSource};
 
 use crate::check_options::check_options;
 use crate::open::{opening_error, with_key};
-use crate::versions::LoadedVersion;
+use crate::versions::{LoadedVersion, ReadingVersion};
 use crate::{OpenPipeline, PipelineFile, Runtime, RuntimeError};
 
 /// The wish for another version of a pipeline's component.
@@ -100,17 +100,16 @@ impl SwapCheck {
 /// What a swap starts from: the pipeline that runs, and the version that reads it.
 pub(crate) struct Running<'a, F> {
     pub(crate) open: &'a OpenPipeline<F>,
-    /// The file as it is by now, which may name another component.
+    /// The file that the new version is for: that of the pipeline, or one that takes its place.
     pub(crate) file: &'a PipelineFile,
-    pub(crate) current: &'a LoadedVersion,
-    pub(crate) schema: SchemaRef,
+    pub(crate) current: &'a ReadingVersion,
     /// Where it stands.
     pub(crate) offset: Offset,
 }
 
 /// A version that passed all checks which can be made while another one reads.
 pub(crate) struct Checked {
-    pub(crate) version: LoadedVersion,
+    pub(crate) reading: ReadingVersion,
     pub(crate) source: Arc<SandboxSource>,
 }
 
@@ -122,15 +121,20 @@ impl Runtime {
         reference: &str,
     ) -> Result<Option<Checked>, RuntimeError> {
         let (open, file) = (running.open, running.file);
+        // Its instances count like any other's.
+        let _turn = match self.turns() {
+            Some(turns) => Some(turns.take(file.config().source.limits.memory).await),
+            None => None,
+        };
         let found = self.fetch(file, reference).await;
         let found = found.map_err(|e| SwapCheck::Component.failed(e))?;
-        if found.bytes.digest() == running.current.connector.id().digest {
+        if found.bytes.digest() == running.current.version.connector.id().digest {
             return Ok(None);
         }
         let version = self.load_found(file, found).await;
         let version = version.map_err(|e| SwapCheck::Loading.failed(e))?;
         let connector = &version.connector;
-        let (old, new) = (running.current.connector.id(), connector.id());
+        let (old, new) = (running.current.version.connector.id(), connector.id());
         if new.name != old.name {
             let reason = format!(
                 "it reads with {:?}, and the new component is {:?}",
@@ -147,7 +151,7 @@ impl Runtime {
         let source = open_version(file, open.source.context(), &version).await;
         let source = source.map_err(|e| SwapCheck::Opening.failed(e))?;
         let schema = source.schema();
-        if let Some(reason) = lost_column(&running.schema, &schema) {
+        if let Some(reason) = lost_column(&running.current.schema, &schema) {
             return Err(SwapCheck::Schema.refused(file, reason));
         }
         let fits = async {
@@ -160,7 +164,7 @@ impl Runtime {
         let goes_on = can_go_on(&source, &running.offset).await;
         goes_on.map_err(|e| SwapCheck::Offset.failed(e))?;
         Ok(Some(Checked {
-            version,
+            reading: ReadingVersion { version, schema },
             source: Arc::new(source),
         }))
     }
@@ -175,7 +179,8 @@ impl Runtime {
     ) -> Result<Takeover, RuntimeError> {
         let location = &running.open.parts.checkpoint.location;
         // Whatever is durable of the swap can be run after a restart, also where a file was replaced.
-        for version in [running.current, &checked.version] {
+        let versions = [&running.current.version, &checked.reading.version];
+        for version in versions {
             let bytes = Bytes::from_owner(version.connector.bytes().clone());
             let kept = location
                 .save_component(&version.connector.id().digest, bytes)
@@ -184,15 +189,15 @@ impl Runtime {
         }
         let successor = Successor {
             source: checked.source.clone(),
-            version: checked.version.version(),
-            current: running.current.version(),
+            version: checked.reading.version.version(),
+            current: running.current.version.version(),
             configured: running.file.config().source.component.clone(),
             again: request.again,
             order: request.order.clone(),
         };
         let takeover = sender.offer(successor).await;
         let takeover = takeover.map_err(|e| SwapCheck::Takeover.failed(running.open.run_error(e)))?;
-        let kept = [running.current, &checked.version].map(|version| &*version.connector.id().digest);
+        let kept = versions.map(|version| &*version.connector.id().digest);
         if let Err(e) = location.prune_components(&kept).await {
             tracing::warn!(pipeline = %running.open.name(), error = %with_causes(&e), "copies of old versions stay");
         }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
+use arrow_schema::SchemaRef;
 use sandbar_pipeline::{
     CheckpointLocation, RefusedVersion, StartVersion, Version, VersionRecord, with_causes,
 };
@@ -40,6 +41,13 @@ pub(crate) struct LoadedVersion {
     pub(crate) connector: Arc<Connector>,
     pub(crate) signature: Option<String>,
     pub(crate) origin: Origin,
+}
+
+/// The version that reads a pipeline, with the schema of its rows.
+#[derive(Clone)]
+pub(crate) struct ReadingVersion {
+    pub(crate) version: LoadedVersion,
+    pub(crate) schema: SchemaRef,
 }
 
 /// The version that a pipeline starts with.
@@ -200,7 +208,7 @@ impl Runtime {
                 let found = self.fetch(file, &version.reference).await?;
                 if found.bytes.digest() != digest {
                     return Err(RuntimeError::VersionLost {
-                        version: version.component,
+                        version: Box::new(version.component),
                         reference: version.reference,
                         found: found.bytes.digest().to_owned(),
                     });

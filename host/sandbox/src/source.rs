@@ -312,6 +312,12 @@ impl Source for SandboxSource {
         control.give_back(answer)
     }
 
+    async fn rest(&self) {
+        if check_process(&self.factory.connector).is_ok() {
+            *self.control.lock().await = None;
+        }
+    }
+
     fn take_usage(&self) -> SourceUsage {
         match check_process(&self.factory.connector) {
             Ok(()) => self.spent.take(),

@@ -13,6 +13,8 @@ mod loading;
 mod modes;
 mod pinned;
 mod program;
+#[cfg(target_os = "linux")]
+mod shared_memory;
 mod tampered;
 mod values;
 mod world;

@@ -22,6 +22,11 @@ use crate::remedy;
 
 /// The runtime of this process. Components are compiled by another process of this program.
 pub(crate) fn runtime() -> Result<Runtime, CliError> {
+    runtime_within(None)
+}
+
+/// The same with a bound on the memory of all pipelines, in bytes.
+pub(crate) fn runtime_within(memory: Option<u64>) -> Result<Runtime, CliError> {
     // On Linux the program that runs, though another version may lie at its path by now.
     let path = match cfg!(target_os = "linux") {
         true => "/proc/self/exe".into(),
@@ -33,6 +38,7 @@ pub(crate) fn runtime() -> Result<Runtime, CliError> {
     let arguments = vec![COMPILE_COMPONENT.into()];
     let builder = Runtime::builder()
         .compiler(Compiler::Program { path, arguments })
+        .memory(memory)
         .remedy_words(remedy::words);
     let builder = sandbar_components::BUILTIN
         .iter()

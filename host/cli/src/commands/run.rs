@@ -7,7 +7,7 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use sandbar_runtime::{
-    PipelineFile, PipelineReport, Restart, RunSummary, RuntimeError, StopSignal, Supervisor,
+    Clock, PipelineFile, PipelineReport, Restart, RunSummary, RuntimeError, StopSignal, Supervisor,
     SupervisorOptions, SystemClock, Trigger,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -68,7 +68,7 @@ pub(crate) async fn execute(arguments: RunArguments, notify: Notifications) -> R
         context: "signals can't be watched".into(),
         source,
     })?;
-    let runtime = Arc::new(super::runtime()?);
+    let runtime = Arc::new(super::runtime_within(arguments.memory)?);
     // A disk that does not answer does not keep a stop waiting.
     let mut files = PipelineFiles::new(arguments.files);
     let has_folder = files.has_folder() && trigger.is_none();
@@ -81,8 +81,8 @@ pub(crate) async fn execute(arguments: RunArguments, notify: Notifications) -> R
         () = stop.stopped() => return Ok(()),
         loaded = loaded => loaded.map_err(unread)??,
     };
-    let clock = Arc::new(SystemClock::default());
-    let service = Service::start(arguments.listen, &notify, clock, stop.clone()).await?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let service = Service::start(arguments.listen, &notify, clock.clone(), stop.clone()).await?;
     let output = Arc::new(ProgressOutput::new(arguments.progress));
     let options = {
         let (board, output) = (service.board().clone(), output.clone());
@@ -102,7 +102,7 @@ pub(crate) async fn execute(arguments: RunArguments, notify: Notifications) -> R
     let _control = match trigger {
         // It is over soon.
         Some(_) => None,
-        None => listen(arguments.control, &fleet, orders.clone())?,
+        None => listen(arguments.control, &fleet, &clock, orders.clone())?,
     };
     let run = Run {
         fleet,
@@ -110,6 +110,7 @@ pub(crate) async fn execute(arguments: RunArguments, notify: Notifications) -> R
         output: output.clone(),
         progress: arguments.progress,
         stop,
+        clock,
         files: Some(files),
         running: FuturesUnordered::new(),
         failed: false,
@@ -128,9 +129,10 @@ pub(crate) async fn execute(arguments: RunArguments, notify: Notifications) -> R
 fn listen(
     path: Option<PathBuf>,
     fleet: &Arc<Fleet>,
+    clock: &Arc<dyn Clock>,
     orders: mpsc::Sender<Controlled>,
 ) -> Result<Option<ControlServer>, CliError> {
-    match ControlServer::start(path.as_deref(), fleet.clone(), orders) {
+    match ControlServer::start(path.as_deref(), fleet.clone(), clock.clone(), orders) {
         Ok(server) => Ok(Some(server)),
         Err(e) if path.is_some() => Err(e),
         Err(e) => {
@@ -149,6 +151,7 @@ struct Run {
     output: Arc<ProgressOutput>,
     progress: ProgressFormat,
     stop: StopSignal,
+    clock: Arc<dyn Clock>,
     /// Out while a thread looks at them.
     files: Option<PipelineFiles>,
     running: FuturesUnordered<BoxFuture<'static, (String, Ended)>>,
@@ -171,6 +174,7 @@ impl Run {
             true => signal(SignalKind::hangup()).ok(),
             false => None,
         };
+        let clock = self.clock.clone();
         while !self.running.is_empty() || (goes_on && !self.stop.is_stopped()) {
             tokio::select! {
                 biased;
@@ -180,7 +184,7 @@ impl Run {
                 () = hung_up(&mut hangups) => {
                     self.reload().await;
                 }
-                () = tokio::time::sleep(LOOK), if goes_on && !self.stop.is_stopped() => {
+                () = clock.sleep(LOOK), if goes_on && !self.stop.is_stopped() => {
                     let changes = self.look(false).await;
                     self.apply(changes).await;
                 }

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sandbar_runtime::is_ours;
+use sandbar_runtime::{Clock, SystemClock, is_ours};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
@@ -28,6 +28,7 @@ async fn find(pipeline: Option<&str>) -> Result<PathBuf, CliError> {
     let mut found = vec![];
     let mut others = vec![];
     let mut silent = vec![];
+    let clock = SystemClock::default();
     for path in sockets()? {
         let list = Request {
             pipeline: None,
@@ -35,13 +36,15 @@ async fn find(pipeline: Option<&str>) -> Result<PathBuf, CliError> {
             kind: RequestKind::List,
         };
         // A run that hangs does not keep the others from being asked.
-        let pipelines = match tokio::time::timeout(PATIENCE, exchange(&path, &list)).await {
-            Ok(Ok(Response::Pipelines(pipelines))) => pipelines,
-            Ok(_) => continue,
-            Err(_) => {
+        let answer = tokio::select! {
+            answer = exchange(&path, &list) => answer,
+            () = clock.sleep(PATIENCE) => {
                 silent.push(path.display().to_string());
                 continue;
             }
+        };
+        let Ok(Response::Pipelines(pipelines)) = answer else {
+            continue;
         };
         let names = pipelines.iter().filter_map(|one| one["pipeline"].as_str());
         let names: Vec<_> = names.map(str::to_owned).collect();

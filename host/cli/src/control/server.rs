@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sandbar_runtime::{StopSignal, Stopper, SwapOrder, SwapReport, SwapRequest};
+use sandbar_runtime::{Clock, StopSignal, Stopper, SwapOrder, SwapReport, SwapRequest};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -43,6 +43,7 @@ impl ControlServer {
     pub(crate) fn start(
         path: Option<&Path>,
         fleet: Arc<Fleet>,
+        clock: Arc<dyn Clock>,
         controlled: mpsc::Sender<Controlled>,
     ) -> Result<Self, CliError> {
         let path = match path {
@@ -55,7 +56,7 @@ impl ControlServer {
         };
         let listener = bind(&path).map_err(failed)?;
         let (stopper, stop) = Stopper::new();
-        tokio::spawn(serve(listener, fleet, controlled, stop));
+        tokio::spawn(serve(listener, fleet, clock, controlled, stop));
         Ok(Self {
             path,
             _stopper: stopper,
@@ -92,6 +93,7 @@ fn bind(path: &Path) -> std::io::Result<UnixListener> {
 async fn serve(
     listener: UnixListener,
     fleet: Arc<Fleet>,
+    clock: Arc<dyn Clock>,
     controlled: mpsc::Sender<Controlled>,
     stop: StopSignal,
 ) {
@@ -111,15 +113,20 @@ async fn serve(
                 }
             },
         };
-        let (fleet, controlled) = (fleet.clone(), controlled.clone());
+        let (fleet, clock, controlled) = (fleet.clone(), clock.clone(), controlled.clone());
         tokio::spawn(async move {
             let _place = place;
-            converse(stream, &fleet, &controlled).await;
+            converse(stream, &fleet, &*clock, &controlled).await;
         });
     }
 }
 
-async fn converse(mut stream: UnixStream, fleet: &Fleet, controlled: &mpsc::Sender<Controlled>) {
+async fn converse(
+    mut stream: UnixStream,
+    fleet: &Fleet,
+    clock: &dyn Clock,
+    controlled: &mpsc::Sender<Controlled>,
+) {
     let uid = match stream.peer_cred() {
         Ok(peer) => peer.uid(),
         Err(_) => return,
@@ -127,15 +134,23 @@ async fn converse(mut stream: UnixStream, fleet: &Fleet, controlled: &mpsc::Send
     let own = rustix::process::geteuid().as_raw();
     let response = match uid == own || uid == 0 {
         false => failed("the control socket serves its own user only", true),
-        true => match tokio::time::timeout(PATIENCE, read(&mut stream)).await {
-            Ok(Ok(request)) => answer(request, uid, fleet, controlled).await,
-            Ok(Err(reason)) => failed(&reason, true),
-            Err(_) => failed("no request came", true),
-        },
+        true => {
+            let request = tokio::select! {
+                read = read(&mut stream) => read,
+                () = clock.sleep(PATIENCE) => Err("no request came".to_owned()),
+            };
+            match request {
+                Ok(request) => answer(request, uid, fleet, controlled).await,
+                Err(reason) => failed(&reason, true),
+            }
+        }
     };
     if let Ok(mut line) = serde_json::to_vec(&response) {
         line.push(b'\n');
-        let _ = tokio::time::timeout(PATIENCE, stream.write_all(&line)).await;
+        tokio::select! {
+            _ = stream.write_all(&line) => {}
+            () = clock.sleep(PATIENCE) => {}
+        }
     }
 }
 

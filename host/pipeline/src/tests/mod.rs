@@ -18,6 +18,7 @@ mod runners;
 mod scenarios;
 mod schedules;
 mod seed_flaws;
+mod shared_memory;
 mod sizes;
 mod start;
 mod steps;

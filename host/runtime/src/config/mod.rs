@@ -50,7 +50,7 @@ pub struct PipelineFile {
     source: Arc<NamedSource<String>>,
     /// A fingerprint of the text, which may hold what nobody should see.
     text: u64,
-    /// The same of everything but the component and its digest, whatever the letters.
+    /// The same for everything but the component and its digest.
     rest: u64,
     spans: Spans,
 }
@@ -130,11 +130,9 @@ impl PipelineFile {
         self.text == other.text && self.folder == other.folder
     }
 
-    /// Whether another file names another component, and says the same otherwise.
-    pub(crate) fn differs_in_component_only(&self, other: &Self) -> bool {
-        self.rest == other.rest
-            && self.folder == other.folder
-            && self.config.source.component != other.config.source.component
+    /// Whether another file says the same but for the component and its digest.
+    pub(crate) fn differs_by_component_only(&self, other: &Self) -> bool {
+        self.rest == other.rest && self.folder == other.folder && !self.is_same_as(other)
     }
 
     /// An error at a dotted key of the file, `sink.table` for example, or at the nearest table above it.
@@ -180,9 +178,11 @@ impl PipelineFile {
     }
 }
 
-/// What a file says, without the name of its component and its digest.
+/// What a file says, without its component and the digest of that.
 fn without_component(text: &str) -> String {
-    let mut table: toml::Table = text.parse().unwrap_or_default();
+    let Ok(mut table) = text.parse::<toml::Table>() else {
+        return text.to_owned();
+    };
     if let Some(source) = table.get_mut("source").and_then(toml::Value::as_table_mut) {
         source.remove("component");
         source.remove("digest");

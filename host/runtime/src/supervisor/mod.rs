@@ -35,8 +35,11 @@ pub struct SupervisorOptions {
     /// What becomes of a pipeline that failed.
     pub restart: Restart,
     /// Makes the observer of a pipeline, by its name.
-    pub observer: Arc<dyn Fn(&str) -> Arc<dyn PipelineObserver> + Send + Sync>,
+    pub observer: MakeObserver,
 }
+
+/// Makes the observer of a pipeline, by its name.
+pub type MakeObserver = Arc<dyn Fn(&str) -> Arc<dyn PipelineObserver> + Send + Sync>;
 
 /// What becomes of a pipeline that failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,9 +1,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow_schema::SchemaRef;
 use sandbar_pipeline::{
-    Backoff, BatchId, BatchReport, Offset, PipelineObserver, RunSummary, Source, StopSignal, Stopper,
-    SuccessorSender, SwapEvent, SwapOrder, successors,
+    Backoff, BatchId, BatchReport, ComponentId, Offset, PipelineError, PipelineObserver, RunSummary,
+    StopSignal, Stopper, SuccessorSender, SwapEvent, SwapOrder, successors,
 };
 use sandbar_sandbox::SandboxSource;
 use tokio::sync::watch;
@@ -11,8 +10,8 @@ use tokio::sync::watch;
 use super::{PipelineReport, PipelineState, Restart, SupervisorOptions, pipeline_error, watch as reference};
 use crate::config::PipelineFile;
 use crate::open::OpenPipeline;
-use crate::swap::{Running, SwapReport, SwapRequest};
-use crate::versions::LoadedVersion;
+use crate::swap::{Running, SwapCheck, SwapReport, SwapRequest};
+use crate::versions::ReadingVersion;
 use crate::{Runtime, RuntimeError};
 
 /// What someone wants of a pipeline.
@@ -51,21 +50,11 @@ struct Known {
     versions: Mutex<Versions>,
 }
 
+/// The version that reads, and the one before it as long as the newer one is on probation.
 #[derive(Default)]
 struct Versions {
-    /// The one that reads.
     current: Option<ReadingVersion>,
-    /// The one before it, as long as the newer one is on probation.
     previous: Option<ReadingVersion>,
-    /// The one that is offered just now.
-    candidate: Option<ReadingVersion>,
-}
-
-/// A version with the columns that it gives.
-#[derive(Clone)]
-struct ReadingVersion {
-    version: LoadedVersion,
-    schema: SchemaRef,
 }
 
 impl Supervised {
@@ -245,7 +234,10 @@ impl Supervised {
             }
             opened = self.runtime.open(&file) => opened?,
         };
-        self.known.starts_with(&open.version, open.schema());
+        self.known.starts_with(ReadingVersion {
+            version: open.version.clone(),
+            schema: open.schema(),
+        });
         let trigger = self.options.trigger.clone().unwrap_or_else(|| open.trigger());
         let (sender, receiver) = successors();
         let live = Arc::new(Live { open, sender });
@@ -261,10 +253,10 @@ impl Supervised {
 
     pub(super) async fn swap(&self, request: SwapRequest) -> Result<SwapReport, RuntimeError> {
         let _one_at_a_time = self.changing.lock().await;
-        self.swap_now(&self.file(), request).await
+        self.swap_to(&self.file(), request).await
     }
 
-    async fn swap_now(&self, file: &PipelineFile, request: SwapRequest) -> Result<SwapReport, RuntimeError> {
+    async fn swap_to(&self, file: &PipelineFile, request: SwapRequest) -> Result<SwapReport, RuntimeError> {
         let name = &file.config().name;
         let live = lock(&self.live).clone();
         let (report, current) = (self.report(), lock(&self.known.versions).current.clone());
@@ -277,6 +269,10 @@ impl Supervised {
             };
             return Err(pipeline_error(name, reason));
         };
+        if report.probation {
+            let version = current.version.connector.id().clone();
+            return Err(on_probation(name, version));
+        }
         let reference = match request.reference.as_str() {
             "" => file.config().source.component.as_str(),
             given => given,
@@ -284,45 +280,43 @@ impl Supervised {
         let running = Running {
             open: &live.open,
             file,
-            schema: current.schema.clone(),
-            current: &current.version,
+            current: &current,
             offset,
         };
         let Some(checked) = self.runtime.check_version(&running, reference).await? else {
             let digest = current.version.connector.id().digest.clone();
             return Ok(SwapReport::Unchanged { digest });
         };
-        // Before the offer: the pipeline reports that it took over before it answers.
-        self.known.offers(Some(ReadingVersion {
-            version: checked.version.clone(),
-            schema: checked.source.schema(),
-        }));
-        let takeover = self
+        // Before the offer: what the pipeline reports of it comes at once.
+        self.known.expect(Some(checked.reading.clone()));
+        let offered = self
             .runtime
             .offer_version(&running, &checked, &request, &live.sender)
             .await;
-        self.known.offers(None);
-        Ok(SwapReport::TookOver(takeover?))
+        if offered.is_err() {
+            self.known.expect(None);
+        }
+        Ok(SwapReport::TookOver(offered?))
     }
 
     pub(super) async fn reload(&self, file: PipelineFile) -> Result<bool, RuntimeError> {
         let _one_at_a_time = self.changing.lock().await;
-        if self.file().is_same_as(&file) {
+        let before = self.file();
+        if before.is_same_as(&file) {
             return Ok(false);
         }
-        let report = self.report();
-        let reads = report.state == PipelineState::Running && !report.probation;
-        if reads && self.file().differs_in_component_only(&file) {
+        let reads = self.report().state == PipelineState::Running;
+        if reads && before.differs_by_component_only(&file) {
             let request = SwapRequest {
                 order: SwapOrder {
                     by: "reload".into(),
-                    reason: format!("the pipeline file names {}", file.config().source.component),
+                    reason: format!("{} names another version", file.path().display()),
                 },
-                // A pinned digest says that this very version is wanted.
+                // Who pins what failed before wants it all the same, as at a start.
                 again: file.config().source.digest.is_some(),
                 ..SwapRequest::default()
             };
-            let _ = self.swap_now(&file, request).await?;
+            let _ = self.swap_to(&file, request).await?;
             *lock(&self.file) = file;
             return Ok(true);
         }
@@ -337,6 +331,16 @@ impl Supervised {
     pub(super) fn follows_file(&self) -> bool {
         let report = self.known.report.borrow();
         report.reference.as_deref() == Some(&lock(&self.file).config().source.component)
+    }
+}
+
+fn on_probation(name: &str, version: ComponentId) -> RuntimeError {
+    RuntimeError::Swap {
+        check: SwapCheck::Takeover,
+        source: Box::new(RuntimeError::Run {
+            name: name.to_owned(),
+            source: PipelineError::OnProbation { version },
+        }),
     }
 }
 
@@ -357,50 +361,35 @@ fn add(total: &mut RunSummary, run: RunSummary) {
 }
 
 impl Known {
-    fn starts_with(&self, version: &LoadedVersion, schema: SchemaRef) {
-        *lock(&self.versions) = Versions {
-            current: Some(ReadingVersion {
-                version: version.clone(),
-                schema,
-            }),
-            ..Versions::default()
-        };
+    fn starts_with(&self, reading: ReadingVersion) {
         self.report.send_modify(|report| {
             report.probation = false;
-            report.show(version);
+            report.show(&reading);
         });
+        *lock(&self.versions) = Versions {
+            current: Some(reading),
+            previous: None,
+        };
     }
 
-    /// A version may take over soon, or none.
-    fn offers(&self, candidate: Option<ReadingVersion>) {
-        lock(&self.versions).candidate = candidate;
+    /// A version may take over soon.
+    fn expect(&self, reading: Option<ReadingVersion>) {
+        lock(&self.versions).previous = reading;
     }
 
-    /// The version that was offered reads from now on, on probation.
-    fn took_over(&self) {
+    /// A version reads from now on: the one that was expected, or the one before.
+    fn reads_with(&self, id: &ComponentId, probation: bool) {
         let mut versions = lock(&self.versions);
-        if let Some(candidate) = versions.candidate.take() {
-            versions.previous = versions.current.replace(candidate);
+        let other = versions.previous.take();
+        if let Some(other) = other.filter(|other| other.version.connector.id().digest == id.digest) {
+            versions.previous = versions.current.replace(other);
         }
-        self.reads(versions, true);
-    }
-
-    /// The version before reads again.
-    fn went_back(&self) {
-        let mut versions = lock(&self.versions);
-        if let Some(previous) = versions.previous.take() {
-            versions.current = Some(previous);
-        }
-        self.reads(versions, false);
-    }
-
-    fn reads(&self, versions: MutexGuard<'_, Versions>, probation: bool) {
         let current = versions.current.clone();
         drop(versions);
         self.report.send_modify(|report| {
             report.probation = probation;
             if let Some(current) = current {
-                report.show(&current.version);
+                report.show(&current);
             }
         });
     }
@@ -412,7 +401,8 @@ impl Known {
 }
 
 impl PipelineReport {
-    fn show(&mut self, version: &LoadedVersion) {
+    fn show(&mut self, reading: &ReadingVersion) {
+        let version = &reading.version;
         self.component = Some(version.connector.id().clone());
         self.reference = Some(version.origin.reference.clone());
     }
@@ -455,9 +445,9 @@ impl PipelineObserver for Reports {
 
     fn swapped(&self, event: &SwapEvent) {
         match event {
-            SwapEvent::TookOver(_) => self.known.took_over(),
-            SwapEvent::RolledBack { from, reason, .. } => {
-                self.known.went_back();
+            SwapEvent::TookOver(takeover) => self.known.reads_with(&takeover.to, true),
+            SwapEvent::RolledBack { from, to, reason } => {
+                self.known.reads_with(to, false);
                 self.known.report.send_modify(|report| {
                     report.rolled_back = Some(format!(
                         "{} {} ({}): {reason}",

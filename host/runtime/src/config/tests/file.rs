@@ -178,3 +178,20 @@ fn secrets_are_resolved_and_never_printed() {
     assert!(SecretRef::parse("${env:9X}", folder.path()).is_err());
     assert!(SecretRef::parse("a\nb ${env:X}", folder.path()).is_err());
 }
+
+#[test]
+fn a_file_that_names_another_component_alone_is_known_as_such() {
+    let file = |source: &str, interval: &str| {
+        let text = format!(
+            "name = 'a'\n[source]\n{source}\n[sink]\ntable = 't'\n[checkpoint]\nlocation = 'l'\n\
+             [trigger]\ninterval = '{interval}'\n"
+        );
+        PipelineFile::parse(&text, Path::new("/lakes/a.toml")).unwrap()
+    };
+    let digest = format!("digest = 'sha256:{}'", "0".repeat(64));
+    let before = file("component = 'c@1.0.0'", "1s");
+    assert!(before.differs_by_component_only(&file(&format!("component = 'c@2.0.0'\n{digest}"), "1s")));
+    assert!(!before.differs_by_component_only(&before.clone()));
+    assert!(!before.differs_by_component_only(&file("component = 'c@2.0.0'", "2s")));
+    assert!(before.is_same_as(&before.clone()) && !before.is_same_as(&file("component = 'c@1.0.0'", "2s")));
+}
