@@ -133,10 +133,8 @@ fn assert_whole(work: &Workspace, known: &BTreeSet<String>) -> usize {
         );
         undone += usize::from(state != "promoted");
     }
-    let last_promoted = record["swaps"].as_array().unwrap().iter();
-    let last_promoted = last_promoted
-        .filter(|swap| swap["outcome"]["state"] == "promoted")
-        .last();
+    let mut swaps = record["swaps"].as_array().unwrap().iter();
+    let last_promoted = swaps.rfind(|swap| swap["outcome"]["state"] == "promoted");
     if let Some(swap) = last_promoted {
         assert_eq!(swap["to"]["digest"], current.as_str(), "{swap}");
     }
