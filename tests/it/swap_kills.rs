@@ -87,15 +87,27 @@ fn versions_take_over_and_the_program_is_killed_again_and_again() {
     work.table().assert_once(ids.clone());
     let readers: BTreeSet<_> = work.readers("comments").into_iter().collect();
     assert!(readers.is_subset(&known), "{readers:?}");
-    let rolled_back = assert_whole(&work, &known);
+    let given_up = assert_whole(&work, &known);
+    let batches = work.table().batches("comments");
+    let noted = |rolled_back: bool| {
+        let notes = batches
+            .iter()
+            .map(|batch| &batch["swap"])
+            .filter(|note| !note.is_null());
+        notes
+            .filter(|note| (note["rolled_back"] == true) == rolled_back)
+            .count()
+    };
     others_see(&work, ids);
     say(&format!(
-        "{} swaps ordered, {} taken, {} refused, {} kills; of the last 100 in the record {rolled_back} rolled back or \
-         given up; {} rows, once each, by {} versions; {} s",
+        "{} swaps ordered, {} taken, {} refused, {} kills; the table tells of {} swaps and {} that were rolled back, and \
+         of the last 100 in the record {given_up} were rolled back or given up; {} rows, once each, by {} versions; {} s",
         counts.swaps,
         counts.taken,
         counts.refused,
         counts.kills,
+        noted(false),
+        noted(true),
         counts.rows,
         readers.len(),
         began.elapsed().as_secs()

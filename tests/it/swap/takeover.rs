@@ -120,6 +120,8 @@ fn the_version_that_reads_already_is_told_so() {
     let said = work.swap(&["comments"]).ok();
     said.saying(&["comments: reads with that version already (", &builtin(&work)]);
     work.swap(&["comments", "new.wasm"]).ok();
+    api.add_rows(10);
+    until_promoted(&work, &digest);
     let same = work.swap(&["comments", "same.wasm", "--json"]).ok().json();
     assert_eq!(same, json!({"unchanged": digest}));
     stop(running);
