@@ -46,6 +46,9 @@ mod progress;
 mod proxies;
 /// What is refused, with which exit status and message.
 mod refusals;
+/// Components that a pipeline takes from a registry, and what becomes of it while the registry changes.
+#[cfg(target_os = "linux")]
+mod registry;
 /// APIs that give rows again.
 mod repeats;
 /// Tables and checkpoint locations on S3.
@@ -58,6 +61,9 @@ mod service_files;
 mod special_files;
 /// Signals, intervals, and two runners of one pipeline.
 mod stopping;
+/// Newer versions of a component that take over while the program runs.
+#[cfg(target_os = "linux")]
+mod swap;
 /// Tables and checkpoint folders that somebody removes, replaces or turns back while a pipeline runs.
 mod table_changes;
 /// What a table can have besides: an ingestion time, partitions, a log checkpoint, several pipelines.
@@ -77,12 +83,18 @@ mod chaos;
 mod file_steps;
 /// The flaws of the PySpark job that this project began with, one by one.
 mod flaws;
+/// Many pipelines in one process, and folders of their files.
+#[cfg(target_os = "linux")]
+mod fleet;
 /// Tables and checkpoint locations that earlier versions left.
 mod golden;
 /// Components that mean harm, beside pipelines that do not.
 mod hostile;
 /// SIGKILL and SIGTERM at random moments.
 mod kill;
+/// Swaps again and again, with SIGKILL in between.
+#[cfg(target_os = "linux")]
+mod swap_kills;
 /// Notes and entries that a power cut left half written.
 mod torn;
 

@@ -140,3 +140,20 @@ fn a_file_in_a_folder_whose_name_is_no_text_needs_absolute_paths() {
     run().ok();
     work.table().assert_once(1..=10);
 }
+
+#[test]
+fn a_path_may_lead_out_of_the_folder_of_its_file() {
+    let api = ScriptedApi::start(10);
+    let work = Workspace::new();
+    let settings = Settings::of(&api)
+        .set("sink.table", "'../lake/missing/../comments'")
+        .set("checkpoint.location", "'../lake/_checkpoints/comments'");
+    work.write("files/comments.toml", &settings.to_toml());
+    // The file itself is named by such a path, too.
+    for (file, rows) in [("files/comments.toml", 10), ("files/../files/comments.toml", 20)] {
+        api.set_rows(rows);
+        work.run(&["run", file, "--available-now"]).ok();
+        work.table().assert_once(1..=i32::try_from(rows).unwrap());
+    }
+    assert!(!work.path("lake/missing").exists());
+}

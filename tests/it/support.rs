@@ -1,5 +1,7 @@
 //! Pipelines in a folder of their own, and the program at work there.
 
+#[cfg(unix)]
+mod control;
 mod process;
 mod random;
 pub(crate) mod s3_server;
@@ -16,6 +18,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
 
+#[cfg(unix)]
+pub(crate) use control::{WithVersions, ask, sockets};
 pub(crate) use process::{Ended, Running};
 pub(crate) use random::{Random, hash};
 pub(crate) use settings::Settings;
@@ -90,6 +94,8 @@ impl Workspace {
         }
         command.env("XDG_CACHE_HOME", cache());
         command.env("XDG_STATE_HOME", cache());
+        // Control sockets lie among the files of the test, which other tests do not see.
+        command.env("XDG_RUNTIME_DIR", self.folder.path());
         command
     }
 

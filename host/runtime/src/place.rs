@@ -103,6 +103,14 @@ pub(crate) fn unreadable_name(table: &str) -> Option<String> {
     ))
 }
 
+/// A path without `..`, which stores of objects do not take.
+pub(crate) fn without_parents(path: PathBuf) -> PathBuf {
+    match path.components().any(|part| part == Component::ParentDir) {
+        true => local(&path),
+        false => path,
+    }
+}
+
 /// Links are followed as far as the path exists; the rest is taken as it is written.
 fn local(path: &Path) -> PathBuf {
     let mut missing = vec![];

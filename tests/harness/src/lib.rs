@@ -3,6 +3,7 @@
 //! [`store`], object stores that fail and processes that die.
 
 mod answer;
+mod docker_registry;
 mod fault;
 mod files_api;
 mod flooding_api;
@@ -17,6 +18,7 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
+pub use docker_registry::DockerRegistry;
 pub use fault::Fault;
 pub use files_api::{FilesApi, FilesFault};
 pub use flooding_api::{Flood, FloodingApi, Frames};

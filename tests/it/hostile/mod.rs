@@ -19,4 +19,6 @@ mod tampered;
 mod values;
 mod world;
 
+#[cfg(unix)]
+pub(crate) use world::describing;
 pub(crate) use world::hostile;

@@ -296,7 +296,7 @@ pub(super) fn toml(value: &impl Serialize) -> String {
 }
 
 /// The hostile component with something else to say of itself.
-pub(super) fn describing(described: &Described) -> Vec<u8> {
+pub(crate) fn describing(described: &Described) -> Vec<u8> {
     let mut bytes = COMPONENT.to_vec();
     let places: Vec<_> = (0..bytes.len() - MARK.len())
         .filter(|at| bytes[*at..].starts_with(MARK.as_bytes()))

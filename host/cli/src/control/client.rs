@@ -1,12 +1,16 @@
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use sandbar_runtime::is_ours;
+use sandbar_runtime::{Clock, SystemClock, is_ours};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
 use super::protocol::{MAX_LINE, Request, RequestKind, Response};
 use super::{folder, owned_folder};
 use crate::CliError;
+
+/// How long a run may take to say which pipelines it has.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Asks the run that has the pipeline; `socket` is its control socket, where it is not to be looked for.
 ///
@@ -23,13 +27,23 @@ pub(crate) async fn ask(request: &Request, socket: Option<&Path>) -> Result<Resp
 async fn find(pipeline: Option<&str>) -> Result<PathBuf, CliError> {
     let mut found = vec![];
     let mut others = vec![];
+    let mut silent = vec![];
+    let clock = SystemClock::default();
     for path in sockets()? {
         let list = Request {
             pipeline: None,
             user: String::new(),
             kind: RequestKind::List,
         };
-        let Ok(Response::Pipelines(pipelines)) = exchange(&path, &list).await else {
+        // A run that hangs does not keep the others from being asked.
+        let answer = tokio::select! {
+            answer = exchange(&path, &list) => answer,
+            () = clock.sleep(PATIENCE) => {
+                silent.push(path.display().to_string());
+                continue;
+            }
+        };
+        let Ok(Response::Pipelines(pipelines)) = answer else {
             continue;
         };
         let names = pipelines.iter().filter_map(|one| one["pipeline"].as_str());
@@ -49,8 +63,12 @@ async fn find(pipeline: Option<&str>) -> Result<PathBuf, CliError> {
                 true => String::new(),
                 false => format!("; running: {}", others.join(", ")),
             };
+            let silent = match silent.is_empty() {
+                true => String::new(),
+                false => format!("; without an answer: {}", silent.join(", ")),
+            };
             Err(CliError::Usage(format!(
-                "{what}{others}; start it with `sandbar run`, or name the socket with --control"
+                "{what}{others}{silent}; start it with `sandbar run`, or name the socket with --control"
             )))
         }
         several => {

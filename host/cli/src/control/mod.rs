@@ -12,7 +12,7 @@ mod tests;
 
 use std::path::PathBuf;
 
-use sandbar_runtime::{create_folder, is_ours_alone};
+use sandbar_runtime::is_ours_alone;
 
 use crate::CliError;
 
@@ -31,17 +31,15 @@ pub(crate) fn folder() -> PathBuf {
 
 /// The folder, created when it is missing. One that others can look into is refused: they could put a socket there.
 fn owned_folder() -> Result<PathBuf, CliError> {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::DirBuilderExt;
     let folder = folder();
     let failed = |source| CliError::Io {
         context: format!("the folder of control sockets {}", folder.display()),
         source,
     };
-    if !folder.exists() {
-        create_folder(&folder).map_err(failed)?;
-        let permissions = std::fs::Permissions::from_mode(0o700);
-        std::fs::set_permissions(&folder, permissions).map_err(failed)?;
-    }
+    // It has its mode from the start: another run that begins at the same time must not find it open to others.
+    let mut new = std::fs::DirBuilder::new();
+    new.recursive(true).mode(0o700).create(&folder).map_err(failed)?;
     let found = std::fs::symlink_metadata(&folder).map_err(failed)?;
     match found.is_dir() && is_ours_alone(&found) {
         true => Ok(folder),

@@ -1,9 +1,9 @@
 use std::convert::Infallible;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -50,89 +50,41 @@ pub(crate) fn component(salt: &str) -> Arc<[u8]> {
 }
 
 /// Debian's docker-registry on loopback, with a folder of its own. It ends when it is dropped.
-pub(crate) struct DockerRegistry {
-    child: Child,
-    address: String,
-    folder: TempDir,
-}
+pub(crate) struct DockerRegistry(sandbar_harness::DockerRegistry);
 
-/// The one user of a private registry, as htpasswd writes it.
-pub(crate) const USER: &str = "reader";
-pub(crate) const PASSWORD: &str = "correct-horse-battery";
-const HTPASSWD: &str = "reader:$2b$05$XKdRf5l1o6DmophT8LEOSubw2vM3xW2a0Fwz0H1F.kZsTZB.eBLSO\n";
+/// The one user of a private registry.
+pub(crate) const USER: &str = sandbar_harness::DockerRegistry::USER;
+pub(crate) const PASSWORD: &str = sandbar_harness::DockerRegistry::PASSWORD;
 
 impl DockerRegistry {
     pub(crate) fn start() -> Option<Self> {
-        Self::with("")
+        let program = program("bin/docker-registry")?;
+        Some(Self(sandbar_harness::DockerRegistry::start(&program).unwrap()))
     }
 
     /// One that lets only [`USER`] in.
     pub(crate) fn private() -> Option<Self> {
-        Self::with("auth:\n  htpasswd:\n    realm: tests\n    path: FOLDER/htpasswd\n")
-    }
-
-    fn with(more: &str) -> Option<Self> {
         let program = program("bin/docker-registry")?;
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().to_str().unwrap();
-        let config = format!(
-            "version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem:\n    rootdirectory: FOLDER/data\nhttp:\n  \
-             addr: 127.0.0.1:0\n{more}"
-        );
-        let config = config.replace("FOLDER", root);
-        std::fs::write(folder.path().join("config.yml"), config).unwrap();
-        std::fs::write(folder.path().join("htpasswd"), HTPASSWD).unwrap();
-        let mut child = Command::new(program)
-            .arg("serve")
-            .arg(folder.path().join("config.yml"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let address = log
-            .by_ref()
-            .find_map(|line| {
-                let line = line.unwrap();
-                let (_, rest) = line.split_once("listening on ")?;
-                Some(rest.split('"').next().unwrap().to_owned())
-            })
-            .expect("the registry says where it listens");
-        // It must not wait for somebody to read what else it says.
-        std::thread::spawn(move || log.for_each(drop));
-        Some(Self {
-            child,
-            address,
-            folder,
-        })
+        Some(Self(sandbar_harness::DockerRegistry::private(&program).unwrap()))
     }
 
     /// A reference to something in it.
     pub(crate) fn reference(&self, rest: &str) -> OciReference {
-        format!("oci://{}/{rest}", self.address).parse().unwrap()
-    }
-
-    pub(crate) fn address(&self) -> &str {
-        &self.address
-    }
-
-    /// The file that holds a blob.
-    pub(crate) fn blob(&self, digest: &str) -> PathBuf {
-        let hex = digest.strip_prefix("sha256:").unwrap();
-        let blobs = self.folder.path().join("data/docker/registry/v2/blobs/sha256");
-        blobs.join(&hex[..2]).join(hex).join("data")
-    }
-
-    pub(crate) fn stop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        format!("oci://{}/{rest}", self.address()).parse().unwrap()
     }
 }
 
-impl Drop for DockerRegistry {
-    fn drop(&mut self) {
-        self.stop();
+impl Deref for DockerRegistry {
+    type Target = sandbar_harness::DockerRegistry;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for DockerRegistry {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
     }
 }
 

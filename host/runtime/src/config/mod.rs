@@ -33,7 +33,7 @@ pub use reference::{pipeline_file_reference, pipeline_file_schema};
 pub use sandbar_policy::Secret;
 pub use secret::{SecretError, SecretRef};
 
-use crate::place::CheckpointPlace;
+use crate::place::{CheckpointPlace, without_parents};
 use error::Mistake;
 use spans::Spans;
 pub(crate) use value::nearest;
@@ -168,7 +168,8 @@ impl PipelineFile {
         if value::is_url(location) {
             location.to_owned()
         } else {
-            self.folder.join(location).to_string_lossy().into_owned()
+            let path = without_parents(self.folder.join(location));
+            path.to_string_lossy().into_owned()
         }
     }
 }

@@ -312,6 +312,8 @@ impl Supervised {
                     by: "reload".into(),
                     reason: format!("{} names another version", file.path().display()),
                 },
+                // Who pins what failed before wants it all the same, as at a start.
+                again: file.config().source.digest.is_some(),
                 ..SwapRequest::default()
             };
             let _ = self.swap_to(&file, request).await?;
