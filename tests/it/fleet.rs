@@ -99,7 +99,7 @@ fn files_that_come_change_and_go_are_followed() {
 
     // One that is gone.
     std::fs::remove_file(work.path("fleet/b.toml")).unwrap();
-    until_told(&running, "b: its file is gone, and it was stopped");
+    until_told(&running, "b: stopped, because its file is gone");
     assert_eq!(state(&work, "b"), Value::Null);
     // And comes again.
     add(&work, "b.toml", &pipeline(&api, "b"));

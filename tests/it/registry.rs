@@ -165,7 +165,7 @@ fn a_tag_that_moves_is_followed_as_far_as_it_is_signed_and_good() {
     // Unsigned.
     push(&work, &Change::salted("unsigned"), &reference);
     until("the unsigned one is refused", || {
-        running.told().contains("the new version can't be had")
+        running.told().contains("the new version can't be used")
     });
     // Signed, and bad.
     let bad = push_signed(&work, &Change::flawed(Flaw::PanicFrom(0)), &reference);
@@ -185,7 +185,7 @@ fn a_tag_that_moves_is_followed_as_far_as_it_is_signed_and_good() {
         second.as_str()
     );
     let told = stop(running).stderr;
-    let refusals = told.matches("the new version can't be had").count();
+    let refusals = told.matches("the new version can't be used").count();
     assert_eq!(refusals, 1, "it is said once: {told}");
 
     // The tag still leads to the bad one.
@@ -220,7 +220,7 @@ fn a_registry_that_is_away_stops_nothing_that_runs() {
     let refused = sandbar(&work, &["swap", "comments"]).end();
     assert_eq!(refused.code, Some(1), "{refused:?}");
     refused.saying(&[
-        "the new version can't be had",
+        "the new version can't be used",
         "nobody can say what the tag stable means",
     ]);
     api.add_rows(10);
@@ -272,7 +272,7 @@ fn what_was_changed_on_the_registry_s_disk_is_refused() {
     std::fs::write(registry.blob(&second), version(&Change::salted("forged"))).unwrap();
     let refused = sandbar(&work, &["swap", "comments", &reference("2")]).end();
     assert!(matches!(refused.code, Some(1 | 2)), "{refused:?}");
-    refused.saying(&["the new version can't be had", &second]);
+    refused.saying(&["the new version can't be used", &second]);
     api.add_rows(10);
     until_read(&work, 20);
     stop(running);

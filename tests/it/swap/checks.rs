@@ -70,7 +70,13 @@ fn what_can_not_be_loaded_is_refused() {
                     "this host speaks the track sandbar:connector@0.1",
                 ],
             ),
-            refused(FEED, &["it is no version of this component", "\"feed\""]),
+            refused(
+                FEED,
+                &[
+                    "the new component is no version of the one that reads",
+                    "\"feed\"",
+                ],
+            ),
         ],
     );
 }
@@ -132,7 +138,7 @@ fn another_digest_than_the_pinned_one_is_refused() {
         vec![refused(
             version(&Change::default()),
             &[
-                "the new version can't be had",
+                "the new version can't be used",
                 "the component has the digest sha256:",
             ],
         )],
@@ -146,7 +152,7 @@ fn an_unsigned_version_is_refused_where_keys_are_trusted() {
         |api| swapping(api).set("source.trust", key),
         vec![refused(
             version(&Change::default()),
-            &["the new version can't be had", "sign"],
+            &["the new version can't be used", "sign"],
         )],
     );
 }
@@ -167,7 +173,7 @@ fn what_is_nowhere_or_is_asked_of_nobody_is_refused() {
     ] {
         let ended = work.swap(&["comments", reference]);
         assert!(matches!(ended.code, Some(1 | 2)), "{reference}: {}", ended.stderr);
-        ended.saying(&["the new version can't be had", says]);
+        ended.saying(&["the new version can't be used", says]);
     }
     let other = work.swap(&["others", "comments"]).with_code(2);
     other.saying(&["\"others\"", "running: comments"]);

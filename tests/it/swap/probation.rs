@@ -61,7 +61,11 @@ fn what_fails_is_rolled_back_and_refused_until_it_is_told_otherwise() {
         assert_eq!(refused.len(), 1, "{status}");
         assert_eq!(refused[0]["component"]["digest"], digest.as_str());
         let text = work.run(&["status", "comments.toml", "--history"]).ok().stdout;
-        for shown in ["refused until told otherwise", "rolled back: ", &digest] {
+        for shown in [
+            "refused; `sandbar swap --again` tries one once more",
+            "rolled back: ",
+            &digest,
+        ] {
             assert!(text.contains(shown), "{shown} is not in {text}");
         }
     }
