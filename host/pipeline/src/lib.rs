@@ -47,6 +47,7 @@ mod source_identity;
 mod start;
 mod stop;
 mod stopwatch;
+mod succession;
 mod swap;
 #[cfg(test)]
 mod tests;
@@ -79,9 +80,10 @@ pub use source::{Batch, Batches, ReadLimit, Source, SourceUsage};
 pub use source_identity::SourceIdentity;
 pub use start::Start;
 pub use stop::{StopSignal, Stopper};
-pub use swap::{
-    Probation, Successor, SuccessorSender, Successors, SwapEvent, SwapNote, Takeover, can_go_on, successors,
+pub use succession::{
+    Probation, Successor, SuccessorSender, Successors, SwapEvent, SwapNote, Takeover, successors,
 };
+pub use swap::can_go_on;
 pub use trigger::Trigger;
 pub use turns::{Turn, Turns};
 pub use versions::{

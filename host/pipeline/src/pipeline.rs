@@ -5,7 +5,7 @@ use crate::batch_writer::BatchWriter;
 use crate::retry::Retries;
 use crate::schedule::{Appointments, Wait};
 use crate::stopwatch::Stopwatch;
-use crate::swap::Succession;
+use crate::succession::Succession;
 use crate::visited_offsets::{VisitedOffsets, goes_back};
 use crate::{
     BatchId, BatchReport, CheckpointLocation, Clock, ComponentId, NoopObserver, Offset, PipelineError,

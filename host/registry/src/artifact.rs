@@ -28,6 +28,8 @@ const FORMER_COMPONENT_MEDIA_TYPE: &str = "application/vnd.wasm.content.layer.v1
 const EMPTY_MEDIA_TYPE: &str = "application/vnd.oci.empty.v1+json";
 pub(crate) const EMPTY_CONFIG: &[u8] = b"{}";
 
+/// The longest manifest in bytes. One of a component has some 500.
+pub(crate) const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 /// Imports and exports that a configuration lists.
 const MAX_NAMES: usize = 1000;
 

@@ -6,9 +6,8 @@ use std::time::SystemTime;
 
 use sandbar_pipeline::{is_ours, is_ours_alone, open_file, prune_folder};
 
-use crate::artifact::component_layer;
+use crate::artifact::{MAX_MANIFEST_BYTES, component_layer};
 use crate::digest;
-use crate::distribution::MAX_MANIFEST_BYTES;
 use crate::signature::MAX_SIGNATURE_BYTES;
 
 /// A folder of what registries gave before: manifests, components and signatures by digest.

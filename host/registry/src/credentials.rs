@@ -14,6 +14,27 @@ use tokio::process::Command;
 
 use crate::{RegistryError, RegistryLogin};
 
+/// Where a registry's user is looked up.
+#[derive(Clone, Copy)]
+pub(crate) enum Login<'a> {
+    Given(&'a RegistryLogin),
+    Docker(Option<&'a PathBuf>),
+}
+
+impl Login<'_> {
+    pub(crate) async fn find(
+        &self,
+        registry: &str,
+        clock: &dyn Clock,
+    ) -> Result<Option<Credentials>, RegistryError> {
+        match self {
+            Self::Given(login) => Ok(Some(Credentials::given(login))),
+            Self::Docker(None) => Ok(None),
+            Self::Docker(Some(path)) => of_docker(path, registry, clock).await,
+        }
+    }
+}
+
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
 /// The longest answer of a credential helper.
 const MAX_ANSWER_BYTES: u64 = 64 << 10;

@@ -10,15 +10,12 @@ use sandbar_policy::sanitize;
 use serde::Deserialize;
 use url::Url;
 
-use crate::artifact::{Descriptor, MANIFEST_MEDIA_TYPE, OTHER_MANIFESTS};
-use crate::credentials::Credentials;
+use crate::artifact::{Descriptor, MANIFEST_MEDIA_TYPE, MAX_MANIFEST_BYTES, OTHER_MANIFESTS};
+use crate::credentials::{Credentials, Login};
 use crate::digest;
 use crate::http::{failed, may_lead, read_beginning, read_body, same_origin, within};
-use crate::oci::Login;
 use crate::{OciReference, Registry, RegistryError};
 
-/// The longest manifest in bytes. One of a component has some 500.
-pub(crate) const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 /// The longest answer of an issuer of tokens.
 const MAX_TOKEN_BYTES: u64 = 64 << 10;
 /// What is read of an answer that tells of an error.

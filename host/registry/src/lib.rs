@@ -18,6 +18,7 @@
 
 mod access;
 mod artifact;
+mod blocking;
 mod cache;
 mod credentials;
 mod digest;

@@ -1,20 +1,18 @@
 //! Components of registries: fetched, resolved and pushed.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sandbar_pipeline::Clock;
 
 use crate::artifact::{
     EMPTY_CONFIG, component_config, component_layer, component_manifest, signature_layer, signature_manifest,
     signature_tag,
 };
+use crate::blocking::blocking;
 use crate::cache::Kind;
-use crate::credentials::{self, Credentials};
+use crate::credentials::Login;
 use crate::digest;
 use crate::distribution::{Manifest, Purpose, Session};
-use crate::registry::blocking;
 use crate::signature::{is_readable, verify};
 use crate::{
     Access, Fetched, OciReference, Pushed, Reference, Registry, RegistryError, RegistryLogin, Resolution,
@@ -22,23 +20,6 @@ use crate::{
 };
 
 type Result<T> = std::result::Result<T, RegistryError>;
-
-/// Where a registry's user is looked up.
-#[derive(Clone, Copy)]
-pub(crate) enum Login<'a> {
-    Given(&'a RegistryLogin),
-    Docker(Option<&'a PathBuf>),
-}
-
-impl Login<'_> {
-    pub(crate) async fn find(&self, registry: &str, clock: &dyn Clock) -> Result<Option<Credentials>> {
-        match self {
-            Self::Given(login) => Ok(Some(Credentials::given(login))),
-            Self::Docker(None) => Ok(None),
-            Self::Docker(Some(path)) => credentials::of_docker(path, registry, clock).await,
-        }
-    }
-}
 
 /// A component with its manifest, and whether a registry was asked for either.
 struct Found {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sandbar_pipeline::{Clock, SystemClock};
 
+use crate::blocking::blocking;
 use crate::cache::{Cache, Kind};
 use crate::credentials::usual_config;
 use crate::digest;
@@ -570,17 +571,4 @@ fn list_cache(cache: &Cache, max: u64) -> Vec<Listed> {
         }
     });
     listed.collect()
-}
-
-/// Runs what waits for a disk or computes where it holds nobody up.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|e| {
-        Err(RegistryError::Unavailable {
-            what: "a component".into(),
-            reason: format!("the thread that was at work on it is gone: {e}"),
-        })
-    })
 }

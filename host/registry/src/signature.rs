@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use minisign_verify::{Error, PublicKey, Signature};
 use sandbar_policy::sanitize;
 
-use crate::registry::blocking;
+use crate::blocking::blocking;
 use crate::{RegistryError, SignatureFault};
 
 /// The longest text of a signature in bytes. A usual one has 300.

@@ -16,9 +16,9 @@ use crate::RuntimeError;
 use crate::check_options::check_options;
 use crate::conditional_put::Denied;
 use crate::config::PipelineFile;
+use crate::loaded_version::{LoadedVersion, StartingVersion};
 use crate::location::CheckpointPlace;
 use crate::source_options::{open_options, permissions};
-use crate::versions::{LoadedVersion, StartingVersion};
 
 /// The interval of polls when the file does not say.
 pub(crate) const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);

@@ -15,8 +15,9 @@ use sandbar_sandbox::{
 use tokio::sync::Mutex;
 
 use crate::RuntimeError;
-use crate::config::{PipelineFile, nearest};
+use crate::config::PipelineFile;
 use crate::location::MissingFolder;
+use crate::nearest::nearest;
 use crate::open::{OpenPipeline, Parts};
 use crate::place::{inside_of_table, one_spelling};
 use crate::sink::table_of;

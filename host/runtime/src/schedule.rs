@@ -10,7 +10,7 @@ use croner::errors::CronError;
 use croner::parser::{CronParser, Seconds, Year};
 use sandbar_pipeline::Schedule;
 
-use crate::config::nearest;
+use crate::nearest::nearest;
 
 /// The longest cron pattern, in bytes.
 const MAX_PATTERN: usize = 256;

@@ -12,8 +12,8 @@ use sandbar_pipeline::{
 use sandbar_sandbox::{PipelineContext, SandboxSource};
 
 use crate::check_options::check_options;
+use crate::loaded_version::{LoadedVersion, ReadingVersion};
 use crate::open::{opening_error, with_key};
-use crate::versions::{LoadedVersion, ReadingVersion};
 use crate::{OpenPipeline, PipelineFile, Runtime, RuntimeError};
 
 /// The wish for another version of a pipeline's component.

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use arrow_schema::SchemaRef;
 use sandbar_pipeline::{
     CheckpointLocation, RefusedVersion, StartVersion, Version, VersionRecord, with_causes,
 };
@@ -12,73 +11,12 @@ use sandbar_registry::{Access, Reference, Registry, RegistryError, RegistryLogin
 use sandbar_sandbox::{ComponentBytes, Connector};
 
 use crate::config::PipelineFile;
+use crate::loaded_version::{FoundComponent, LoadedVersion, Origin, StartingVersion};
 use crate::runtime::hash;
 use crate::{Runtime, RuntimeError};
 
 /// The folder beside a pipeline file in which components lie by name and version.
 const COMPONENTS: &str = "components";
-
-/// A component that was found for a pipeline and may be loaded.
-pub(crate) struct FoundComponent {
-    pub(crate) bytes: ComponentBytes,
-    pub(crate) signature: Option<String>,
-    /// Where it came from: the reference, or a copy that a swap kept.
-    pub(crate) origin: Origin,
-}
-
-/// Where a component came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Origin {
-    /// The reference that leads to it.
-    pub(crate) reference: String,
-    /// What that reference named at the time, where it can be watched.
-    pub(crate) resolution: Option<Resolution>,
-}
-
-/// A version of a component that is loaded.
-#[derive(Clone)]
-pub(crate) struct LoadedVersion {
-    pub(crate) connector: Arc<Connector>,
-    pub(crate) signature: Option<String>,
-    pub(crate) origin: Origin,
-}
-
-/// The version that reads a pipeline, with the schema of its rows.
-#[derive(Clone)]
-pub(crate) struct ReadingVersion {
-    pub(crate) version: LoadedVersion,
-    pub(crate) schema: SchemaRef,
-}
-
-/// The version that a pipeline starts with.
-pub(crate) struct StartingVersion {
-    pub(crate) version: LoadedVersion,
-    /// What is known of versions before it.
-    pub(crate) record: Option<VersionRecord>,
-    /// Whether another one was on probation when the process before ended: the record says so from now on.
-    pub(crate) interrupted: bool,
-}
-
-impl From<LoadedVersion> for StartingVersion {
-    fn from(version: LoadedVersion) -> Self {
-        Self {
-            version,
-            record: None,
-            interrupted: false,
-        }
-    }
-}
-
-impl LoadedVersion {
-    /// As the record of versions names it.
-    pub(crate) fn version(&self) -> Version {
-        Version {
-            reference: self.origin.reference.clone(),
-            component: self.connector.id().clone(),
-            signature: self.signature.clone(),
-        }
-    }
-}
 
 impl Runtime {
     /// Loads the component that a pipeline file names, after it was compared with the file's pin and its trusted keys: a

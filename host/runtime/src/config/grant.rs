@@ -11,6 +11,7 @@ use super::reference::names_of;
 use super::section::Section;
 use super::value::{self, Refusal};
 use super::{CredentialConfig, CredentialKind, OAuth2Config, SecretRef};
+use crate::nearest::nearest;
 
 const KINDS: &str = "header with value, query with value, bearer, basic or oauth2";
 
@@ -191,7 +192,7 @@ fn known_keys(table: &DeTable<'_>, known: &[&str], shape: &str) -> Result<(), Re
     let unknown = table.keys().find(|key| !known.contains(&key.get_ref().as_ref()));
     let Some(unknown) = unknown else { return Ok(()) };
     let unknown = unknown.get_ref();
-    let remedy = match value::nearest(unknown, known.iter().copied()) {
+    let remedy = match nearest(unknown, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => shape.to_owned(),
     };

@@ -36,7 +36,6 @@ pub use secret::{SecretError, SecretRef};
 use crate::place::{CheckpointPlace, without_parents};
 use error::Mistake;
 use spans::Spans;
-pub(crate) use value::nearest;
 
 /// The longest pipeline file.
 const MAX_BYTES: u64 = 1 << 20;

@@ -10,7 +10,8 @@ use jsonschema::{PatternOptions, ValidationError};
 use serde_json::Value;
 
 use super::error::Mistake;
-use super::{ConfigError, PipelineFile, value};
+use super::{ConfigError, PipelineFile};
+use crate::nearest::nearest;
 
 /// What one compiled pattern may take. A component may have a hundred.
 const PATTERN_BYTES: usize = 1 << 20;
@@ -135,7 +136,7 @@ impl PipelineFile {
 }
 
 fn unknown_option(span: Range<usize>, key: &str, known: &[&str]) -> Mistake {
-    let label = match value::nearest(key, known.iter().copied()) {
+    let label = match nearest(key, known.iter().copied()) {
         Some(near) => format!("did you mean `{}`?", cut(near)),
         None => "not an option of this component".to_owned(),
     };
@@ -181,7 +182,7 @@ fn describe(kind: &ValidationErrorKind, failure: &ValidationError<'_>) -> (Strin
             let all: Vec<&Value> = options.as_array().into_iter().flatten().collect();
             let words = all.iter().filter_map(|option| option.as_str());
             let given = failure.instance().as_str().unwrap_or_default();
-            let label = match value::nearest(given, words) {
+            let label = match nearest(given, words) {
                 Some(near) => format!("did you mean \"{}\"?", cut(near)),
                 None => "not one of them".to_owned(),
             };

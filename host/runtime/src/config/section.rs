@@ -8,6 +8,7 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use super::error::Mistake;
 use super::value::{self, Refusal};
+use crate::nearest::nearest;
 
 /// The mistakes found so far.
 #[derive(Default)]
@@ -193,7 +194,7 @@ impl<'a> Section<'a> {
         let mut missing = self.missing;
         let keys = self.table.into_iter().flat_map(DeTable::keys);
         for key in keys.filter(|key| !self.asked.contains(&key.get_ref().as_ref())) {
-            let near = value::nearest(key.get_ref(), self.asked.iter().copied());
+            let near = nearest(key.get_ref(), self.asked.iter().copied());
             let label = match near {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "not a key of this table".to_owned(),

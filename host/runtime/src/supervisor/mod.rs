@@ -171,7 +171,12 @@ impl Supervisor {
         ));
         pipelines.insert(name, supervised.clone());
         drop(pipelines);
-        Ok(tokio::spawn(supervised.run()))
+        Ok(tokio::spawn(async move {
+            let watching = tokio::spawn(watch::watch(Arc::downgrade(&supervised)));
+            let outcome = supervised.run().await;
+            watching.abort();
+            outcome
+        }))
     }
 
     /// Asks a pipeline to stop. What is being read is abandoned, what is being committed is finished.

@@ -7,11 +7,11 @@ use sandbar_pipeline::{
 use sandbar_sandbox::SandboxSource;
 use tokio::sync::watch;
 
-use super::{PipelineReport, PipelineState, Restart, SupervisorOptions, pipeline_error, watch as reference};
+use super::{PipelineReport, PipelineState, Restart, SupervisorOptions, pipeline_error};
 use crate::config::PipelineFile;
+use crate::loaded_version::ReadingVersion;
 use crate::open::OpenPipeline;
 use crate::swap::{Running, SwapCheck, SwapReport, SwapRequest};
-use crate::versions::ReadingVersion;
 use crate::{Runtime, RuntimeError};
 
 /// What someone wants of a pipeline.
@@ -130,9 +130,7 @@ impl Supervised {
 
     /// Runs until the trigger is done, a stop, or a failure that is not tried again.
     pub(super) async fn run(self: Arc<Self>) -> Result<RunSummary, RuntimeError> {
-        let watching = tokio::spawn(reference::watch(Arc::downgrade(&self)));
         let outcome = self.run_on().await;
-        watching.abort();
         self.known.report.send_modify(|report| {
             report.state = PipelineState::Stopped;
             report.error = outcome.as_ref().err().map(|e| self.runtime.explain(e));

@@ -1,0 +1,70 @@
+//! A version of a component on its way into a pipeline: found, loaded, reading.
+
+use std::sync::Arc;
+
+use arrow_schema::SchemaRef;
+use sandbar_pipeline::{Version, VersionRecord};
+use sandbar_registry::Resolution;
+use sandbar_sandbox::{ComponentBytes, Connector};
+
+/// A component that was found for a pipeline and may be loaded.
+pub(crate) struct FoundComponent {
+    pub(crate) bytes: ComponentBytes,
+    pub(crate) signature: Option<String>,
+    /// Where it came from: the reference, or a copy that a swap kept.
+    pub(crate) origin: Origin,
+}
+
+/// Where a component came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// The reference that leads to it.
+    pub(crate) reference: String,
+    /// What that reference named at the time, where it can be watched.
+    pub(crate) resolution: Option<Resolution>,
+}
+
+/// A version of a component that is loaded.
+#[derive(Clone)]
+pub(crate) struct LoadedVersion {
+    pub(crate) connector: Arc<Connector>,
+    pub(crate) signature: Option<String>,
+    pub(crate) origin: Origin,
+}
+
+/// The version that reads a pipeline, with the schema of its rows.
+#[derive(Clone)]
+pub(crate) struct ReadingVersion {
+    pub(crate) version: LoadedVersion,
+    pub(crate) schema: SchemaRef,
+}
+
+/// The version that a pipeline starts with.
+pub(crate) struct StartingVersion {
+    pub(crate) version: LoadedVersion,
+    /// What is known of versions before it.
+    pub(crate) record: Option<VersionRecord>,
+    /// Whether another one was on probation when the process before ended: the record says so from now on.
+    pub(crate) interrupted: bool,
+}
+
+impl From<LoadedVersion> for StartingVersion {
+    fn from(version: LoadedVersion) -> Self {
+        Self {
+            version,
+            record: None,
+            interrupted: false,
+        }
+    }
+}
+
+impl LoadedVersion {
+    /// As the record of versions names it.
+    pub(crate) fn version(&self) -> Version {
+        Version {
+            reference: self.origin.reference.clone(),
+            component: self.connector.id().clone(),
+            signature: self.signature.clone(),
+        }
+    }
+}
