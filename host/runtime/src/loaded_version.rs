@@ -46,6 +46,8 @@ pub(crate) struct StartingVersion {
     pub(crate) record: Option<VersionRecord>,
     /// Whether another one was on probation when the process before ended: the record says so from now on.
     pub(crate) interrupted: bool,
+    /// Whether the record could not be read: then it is not known which version has to run.
+    pub(crate) unread: bool,
 }
 
 impl From<LoadedVersion> for StartingVersion {
@@ -54,6 +56,7 @@ impl From<LoadedVersion> for StartingVersion {
             version,
             record: None,
             interrupted: false,
+            unread: false,
         }
     }
 }

@@ -34,6 +34,8 @@ pub struct OpenPipeline<F = DeltaSinkFactory> {
     pub(crate) record: Option<VersionRecord>,
     /// Whether the record changed because the process before ended while a version was on probation.
     pub(crate) interrupted: bool,
+    /// Whether the record could not be read, so that it is not known which version has to run.
+    pub(crate) unread: bool,
     pub(crate) source: Arc<SandboxSource>,
     pub(crate) parts: Parts<F>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -63,6 +65,7 @@ impl<F: SinkFactory> OpenPipeline<F> {
             version,
             record,
             interrupted,
+            unread,
         } = start;
         let connector = version.connector.clone();
         check_options(file, connector.description()).await?;
@@ -81,6 +84,7 @@ impl<F: SinkFactory> OpenPipeline<F> {
             version,
             record,
             interrupted,
+            unread,
             source: Arc::new(source),
             parts,
             clock,
@@ -282,6 +286,14 @@ impl<F: SinkFactory> OpenPipeline<F> {
     ) -> Result<Pipeline<SandboxSource, F::Sink>, RuntimeError> {
         let opened = self.sink()?.open(self.name(), &self.source.schema()).await;
         let sink = opened.map_err(|e| self.sink_error(e))?;
+        if self.unread {
+            self.parts.checkpoint.location.load_versions().await?;
+            return Err(RuntimeError::Pipeline {
+                name: self.name().to_owned(),
+                reason: "which version has to run could not be read at first, and can be now; start again"
+                    .into(),
+            });
+        }
         let checkpoint = self.checkpoint_for(sink.carries_offset()).await?;
         let config = self.file.config();
         let options = PipelineOptions::new(self.name(), self.parts.table.clone())

@@ -71,7 +71,10 @@ impl Runtime {
         location: &CheckpointLocation,
     ) -> Result<StartingVersion, RuntimeError> {
         let source = &file.config().source;
-        let mut record = location.load_versions().await?;
+        // Whoever only looks is shown all the rest. A run asks again, and ends with the error.
+        let loaded = location.load_versions().await;
+        let unread = loaded.is_err();
+        let mut record = loaded.unwrap_or_default();
         let interrupted = record.as_mut().is_some_and(|record| record.interrupt(self.now()));
         let recorded = match &record {
             Some(record) => record.at_start(&source.component, source.digest.as_deref()),
@@ -88,6 +91,7 @@ impl Runtime {
             version,
             record,
             interrupted,
+            unread,
         })
     }
 
