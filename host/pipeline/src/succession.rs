@@ -98,7 +98,7 @@ pub struct SwapNote {
 #[derive(Debug)]
 pub struct SuccessorSender<S>(mpsc::Sender<Offer<S>>);
 
-/// Where a pipeline finds its successors: see [`Pipeline::with_successors`].
+/// Where a pipeline finds its successors: see [`Pipeline::with_successors`](crate::Pipeline::with_successors).
 #[derive(Debug)]
 pub struct Successors<S>(mpsc::Receiver<Offer<S>>);
 
