@@ -237,20 +237,9 @@ impl CheckpointLocation {
     /// [`CheckpointError::Store`] when they can't be listed or removed.
     pub async fn prune_components(&self, kept: &[&str]) -> Result<(), CheckpointError> {
         let kept: Vec<_> = kept.iter().map(|digest| component_path(digest)).collect();
-        let folder = Path::from(COMPONENTS);
-        let found: Vec<_> = self
-            .store
-            .list(Some(&folder))
-            .try_collect()
-            .await
-            .map_err(|source| self.failed(COMPONENTS, source))?;
-        for old in found.iter().map(|found| &found.location) {
-            if kept.iter().any(|kept| kept == old.as_ref()) {
-                continue;
-            }
-            match self.store.delete(old).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                Err(source) => return Err(self.failed(old.as_ref(), source)),
+        for old in self.list(COMPONENTS).await? {
+            if !kept.iter().any(|kept| kept == old.as_ref()) {
+                self.remove(old.as_ref()).await?;
             }
         }
         Ok(())
@@ -326,25 +315,15 @@ impl CheckpointLocation {
     /// # Errors
     /// [`CheckpointError::Store`] when the entries can't be listed or removed.
     pub async fn prune_entries(&self, batch: BatchId) -> Result<(), CheckpointError> {
-        let folder = Path::from(OFFSETS);
-        let entries: Vec<_> = self
-            .store
-            .list(Some(&folder))
-            .try_collect()
-            .await
-            .map_err(|source| self.failed(OFFSETS, source))?;
+        let entries = self.list(OFFSETS).await?;
         let mut batches: Vec<BatchId> = entries
             .iter()
-            .filter_map(|e| e.location.filename()?.parse().ok())
+            .filter_map(|entry| entry.filename()?.parse().ok())
             .filter(|n| *n <= batch)
             .collect();
         batches.sort_unstable_by(|a, b| b.cmp(a));
         for old in batches.iter().skip(KEPT_ENTRIES) {
-            let path = entry_path(*old);
-            match self.store.delete(&Path::from(path.as_str())).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                Err(source) => return Err(self.failed(&path, source)),
-            }
+            self.remove(&entry_path(*old)).await?;
         }
         Ok(())
     }
@@ -356,17 +335,27 @@ impl CheckpointLocation {
     pub async fn probe(&self) -> Result<(), CheckpointError> {
         const PROBE: &str = ".sandbar-probe";
         self.put(PROBE, String::new(), PutMode::Overwrite).await?;
-        match self.store.delete(&Path::from(PROBE)).await {
-            // Somebody else probes too.
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(source) => Err(self.failed(PROBE, source)),
-        }
+        self.remove(PROBE).await
     }
 
     /// A file's name for messages.
     pub(crate) fn full(&self, path: &str) -> String {
         let slash = if self.shown.ends_with('/') { "" } else { "/" };
         format!("{}{slash}{path}", self.shown)
+    }
+
+    async fn list(&self, folder: &str) -> Result<Vec<Path>, CheckpointError> {
+        let found = self.store.list(Some(&Path::from(folder)));
+        let found = found.map_ok(|found| found.location).try_collect().await;
+        found.map_err(|source| self.failed(folder, source))
+    }
+
+    /// Removes a file. That somebody else did is no error.
+    async fn remove(&self, path: &str) -> Result<(), CheckpointError> {
+        match self.store.delete(&Path::from(path)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(source) => Err(self.failed(path, source)),
+        }
     }
 
     fn failed(&self, path: &str, source: object_store::Error) -> CheckpointError {

@@ -7,6 +7,15 @@ pub trait Clock: Send + Sync + 'static {
     /// The time of day.
     fn now(&self) -> SystemTime;
 
+    /// The same in milliseconds since 1970, 0 for a time before that.
+    fn milliseconds(&self) -> i64 {
+        let now = self
+            .now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+    }
+
     /// Time since a fixed, arbitrary moment. Never goes back.
     fn elapsed(&self) -> Duration;
 

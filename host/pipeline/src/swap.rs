@@ -1,7 +1,6 @@
 //! A newer version of the component takes over between two micro-batches, and has to prove itself.
 
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
 
 use crate::pipeline::{Interrupt, Pipeline, Standing, refuse_other_source};
 use crate::succession::{Offer, Proving, Successor, SwapEvent, SwapNote, Takeover};
@@ -89,7 +88,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             successor.version.clone(),
             standing.position.batch,
             &successor.order,
-            self.now(),
+            self.clock.milliseconds(),
         );
         if let Err(e) = self.checkpoint.save_versions(&record).await {
             self.sink.prepare(&self.source.schema()).await?;
@@ -129,7 +128,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             .into());
         }
         let reason = with_causes(&failure);
-        let at = self.now();
+        let at = self.clock.milliseconds();
         if let Some(record) = &mut self.succession.record {
             record.roll_back(&reason, at);
             self.succession.unsaved = true;
@@ -216,12 +215,6 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
                 tracing::warn!(pipeline = %self.options.name, error = %with_causes(&e), "the record of versions can't be written");
             }
         }
-    }
-
-    /// Milliseconds since 1970.
-    fn now(&self) -> i64 {
-        let now = self.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
     }
 }
 

@@ -130,6 +130,15 @@ impl RuntimeError {
         }
     }
 
+    /// Whether a version was refused only because another one has still to prove itself.
+    pub fn waits_for_probation(&self) -> bool {
+        matches!(
+            self,
+            Self::Swap { source, .. }
+                if matches!(&**source, Self::Run { source: PipelineError::OnProbation { .. }, .. })
+        )
+    }
+
     /// What an operator can do about it; nothing where that depends on the cause, or where the text says it.
     pub fn remedies(&self) -> Vec<Remedy> {
         match self {

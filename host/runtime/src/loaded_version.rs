@@ -4,24 +4,14 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 use sandbar_pipeline::{Version, VersionRecord};
-use sandbar_registry::Resolution;
 use sandbar_sandbox::{ComponentBytes, Connector};
 
 /// A component that was found for a pipeline and may be loaded.
 pub(crate) struct FoundComponent {
     pub(crate) bytes: ComponentBytes,
     pub(crate) signature: Option<String>,
-    /// Where it came from: the reference, or a copy that a swap kept.
-    pub(crate) origin: Origin,
-}
-
-/// Where a component came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Origin {
     /// The reference that leads to it.
     pub(crate) reference: String,
-    /// What that reference named at the time, where it can be watched.
-    pub(crate) resolution: Option<Resolution>,
 }
 
 /// A version of a component that is loaded.
@@ -29,7 +19,8 @@ pub(crate) struct Origin {
 pub(crate) struct LoadedVersion {
     pub(crate) connector: Arc<Connector>,
     pub(crate) signature: Option<String>,
-    pub(crate) origin: Origin,
+    /// The reference that leads to it.
+    pub(crate) reference: String,
 }
 
 /// The version that reads a pipeline, with the schema of its rows.
@@ -65,7 +56,7 @@ impl LoadedVersion {
     /// As the record of versions names it.
     pub(crate) fn version(&self) -> Version {
         Version {
-            reference: self.origin.reference.clone(),
+            reference: self.reference.clone(),
             component: self.connector.id().clone(),
             signature: self.signature.clone(),
         }

@@ -6,7 +6,7 @@ use bytesize::ByteSize;
 use sandbar_egress::Process;
 use sandbar_pipeline::{
     CheckpointLocation, Clock, Pipeline, PipelineOptions, Remedy, SinkFactory, Source, SourceError,
-    SystemClock, Turns, read_beginning, with_causes,
+    SystemClock, Turn, Turns, read_beginning, with_causes,
 };
 use sandbar_policy::Limits;
 use sandbar_sandbox::{
@@ -347,9 +347,13 @@ impl Runtime {
             tokio::task::spawn_blocking(move || find_parts(&file, sink, missing, clock))
         };
         let parts = found.await.map_err(|e| SourceError::Sandbox(Box::new(e)))??;
-        let start = self.start_version(file, &parts.checkpoint.location).await?;
         let turns = self.turns_for(file)?;
+        let turn = self.take_turn(file).await;
+        let start = self.start_version(file, &parts.checkpoint.location).await?;
         let open = OpenPipeline::from_parts(file, start, parts, self.clock.clone()).await?;
+        if turn.is_some() {
+            open.source.rest().await;
+        }
         Ok(open.with_turns(turns))
     }
 
@@ -389,9 +393,13 @@ impl Runtime {
         Ok(self.process.check()?)
     }
 
-    /// The turns of pipelines, where there is one bound on the memory of all.
-    pub(crate) fn turns(&self) -> Option<&Turns> {
-        self.turns.as_ref()
+    /// Waits for a turn in which one instance of a pipeline's component may be made, where there is one bound on the
+    /// memory of all.
+    pub(crate) async fn take_turn(&self, file: &PipelineFile) -> Option<Turn> {
+        match &self.turns {
+            Some(turns) => Some(turns.take(file.config().source.limits.memory).await),
+            None => None,
+        }
     }
 
     pub(crate) fn registry_cache(&self) -> Option<&Path> {

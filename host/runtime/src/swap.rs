@@ -82,7 +82,7 @@ impl fmt::Display for SwapCheck {
 }
 
 impl SwapCheck {
-    fn failed(self, source: impl Into<RuntimeError>) -> RuntimeError {
+    pub(crate) fn failed(self, source: impl Into<RuntimeError>) -> RuntimeError {
         RuntimeError::Swap {
             check: self,
             source: Box::new(source.into()),
@@ -122,10 +122,7 @@ impl Runtime {
     ) -> Result<Option<Checked>, RuntimeError> {
         let (open, file) = (running.open, running.file);
         // Its instances count like any other's.
-        let _turn = match self.turns() {
-            Some(turns) => Some(turns.take(file.config().source.limits.memory).await),
-            None => None,
-        };
+        let turn = self.take_turn(file).await;
         let found = self.fetch(file, reference).await;
         let found = found.map_err(|e| SwapCheck::Component.failed(e))?;
         if found.bytes.digest() == running.current.version.connector.id().digest {
@@ -163,6 +160,9 @@ impl Runtime {
         fits.await.map_err(|e| SwapCheck::Schema.failed(e))?;
         let goes_on = can_go_on(&source, &running.offset).await;
         goes_on.map_err(|e| SwapCheck::Offset.failed(e))?;
+        if turn.is_some() {
+            source.rest().await;
+        }
         Ok(Some(Checked {
             reading: ReadingVersion { version, schema },
             source: Arc::new(source),
@@ -243,7 +243,7 @@ fn lost_column(old: &Schema, new: &Schema) -> Option<String> {
 }
 
 impl<F: SinkFactory> OpenPipeline<F> {
-    fn run_error(&self, source: PipelineError) -> RuntimeError {
+    pub(crate) fn run_error(&self, source: PipelineError) -> RuntimeError {
         RuntimeError::Run {
             name: self.name().to_owned(),
             source,

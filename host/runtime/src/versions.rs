@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
 
 use sandbar_pipeline::{
     CheckpointLocation, RefusedVersion, StartVersion, Version, VersionRecord, with_causes,
@@ -11,7 +10,7 @@ use sandbar_registry::{Access, Reference, Registry, RegistryError, RegistryLogin
 use sandbar_sandbox::{ComponentBytes, Connector};
 
 use crate::config::PipelineFile;
-use crate::loaded_version::{FoundComponent, LoadedVersion, Origin, StartingVersion};
+use crate::loaded_version::{FoundComponent, LoadedVersion, StartingVersion};
 use crate::runtime::hash;
 use crate::{Runtime, RuntimeError};
 
@@ -75,7 +74,9 @@ impl Runtime {
         let loaded = location.load_versions().await;
         let unread = loaded.is_err();
         let mut record = loaded.unwrap_or_default();
-        let interrupted = record.as_mut().is_some_and(|record| record.interrupt(self.now()));
+        let interrupted = record
+            .as_mut()
+            .is_some_and(|record| record.interrupt(self.clock().milliseconds()));
         let recorded = match &record {
             Some(record) => record.at_start(&source.component, source.digest.as_deref()),
             None => StartVersion::Configured,
@@ -95,8 +96,9 @@ impl Runtime {
         })
     }
 
-    /// What the file names, unless it failed before or has still to prove itself: then the version that is known to work. Of a probation that was
-    /// `interrupted` a run says so itself; for whoever only looks, it may be that of another process at work.
+    /// What the file names, unless it failed before or has still to prove itself: then the version that is known to work.
+    /// Of a probation that was `interrupted` a run says so itself; for whoever only looks, it may be that of another
+    /// process at work.
     async fn load_configured(
         &self,
         file: &PipelineFile,
@@ -149,10 +151,7 @@ impl Runtime {
                 let found = FoundComponent {
                     bytes,
                     signature: version.signature,
-                    origin: Origin {
-                        reference: version.reference,
-                        resolution: None,
-                    },
+                    reference: version.reference,
                 };
                 self.verify(file, &found)?;
                 found
@@ -181,14 +180,14 @@ impl Runtime {
         let FoundComponent {
             bytes,
             signature,
-            origin,
+            reference,
         } = found;
         let limits = &file.config().source.limits;
-        let connector = self.load_component(&origin.reference, bytes, limits).await?;
+        let connector = self.load_component(&reference, bytes, limits).await?;
         Ok(LoadedVersion {
             connector,
             signature,
-            origin,
+            reference,
         })
     }
 
@@ -200,25 +199,17 @@ impl Runtime {
     ) -> Result<FoundComponent, RuntimeError> {
         let source = &file.config().source;
         let parsed = parse(file, reference)?;
-        let plain_file = matches!(parsed, Reference::Path(_)) && source.trust.is_empty();
-        let found = match &parsed {
-            Reference::Builtin(name) => FoundComponent {
-                bytes: self.read(name, None, &source.limits).await?,
-                signature: None,
-                origin: Origin {
-                    reference: reference.to_owned(),
-                    resolution: None,
-                },
-            },
-            Reference::Path(path) if plain_file => FoundComponent {
-                bytes: self.read(reference, Some(path), &source.limits).await?,
-                signature: None,
-                origin: Origin {
-                    reference: reference.to_owned(),
-                    resolution: None,
-                },
-            },
+        let (bytes, signature) = match &parsed {
+            Reference::Builtin(name) => (self.read(name, None, &source.limits).await?, None),
+            Reference::Path(path) if source.trust.is_empty() => {
+                (self.read(reference, Some(path), &source.limits).await?, None)
+            }
             _ => self.fetch_from_registry(file, reference, &parsed).await?,
+        };
+        let found = FoundComponent {
+            bytes,
+            signature,
+            reference: reference.to_owned(),
         };
         // What is too long was not read to its end, and is refused by whoever loads it.
         let whole = found.bytes.bytes().len() as u64 <= source.limits.component_size;
@@ -238,7 +229,7 @@ impl Runtime {
         file: &PipelineFile,
         reference: &str,
         parsed: &Reference,
-    ) -> Result<FoundComponent, RuntimeError> {
+    ) -> Result<(ComponentBytes, Option<String>), RuntimeError> {
         let source = &file.config().source;
         let keys = trusted_keys(file)?;
         let login = login(file)?;
@@ -249,14 +240,7 @@ impl Runtime {
         };
         let fetched = self.registry_of(file).fetch(parsed, &access).await;
         let fetched = fetched.map_err(|e| registry_error(file, reference, e))?;
-        Ok(FoundComponent {
-            bytes: hashed(fetched.bytes).await?,
-            signature: fetched.signature,
-            origin: Origin {
-                reference: reference.to_owned(),
-                resolution: Some(fetched.resolution),
-            },
-        })
+        Ok((hashed(fetched.bytes).await?, fetched.signature))
     }
 
     /// What a reference names at this moment, for whoever watches it. `None` for what does not change.
@@ -276,11 +260,11 @@ impl Runtime {
 
     /// Compares a component with the keys that the file trusts.
     fn verify(&self, file: &PipelineFile, found: &FoundComponent) -> Result<(), RuntimeError> {
-        let builtin = matches!(parse(file, &found.origin.reference)?, Reference::Builtin(_));
+        let builtin = matches!(parse(file, &found.reference)?, Reference::Builtin(_));
         let Some(keys) = trusted_keys(file)?.filter(|_| !builtin) else {
             return Ok(());
         };
-        let (reference, bytes) = (&found.origin.reference, found.bytes.bytes());
+        let (reference, bytes) = (&found.reference, found.bytes.bytes());
         let verified = keys.verify(reference, bytes, found.signature.as_deref(), self.clock().now());
         verified.map(drop).map_err(|e| registry_error(file, reference, e))
     }
@@ -291,12 +275,6 @@ impl Runtime {
             Some(path) => registry.trusting_file(path),
             None => registry,
         }
-    }
-
-    /// Milliseconds since 1970.
-    pub(crate) fn now(&self) -> i64 {
-        let now = self.clock().now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
     }
 }
 

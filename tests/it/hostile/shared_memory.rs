@@ -23,8 +23,10 @@ fn peak(mut running: Running) -> (u64, crate::support::Ended) {
 fn components_that_take_all_they_may_stay_within_one_bound_together() {
     let world = World::new();
     let names: Vec<_> = (0..8).map(|number| format!("greedy-{number}")).collect();
-    for name in &names {
-        let greedy = hostile(&world.api, Mode::Allocate, Call::LatestOffset)
+    for (number, name) in names.iter().enumerate() {
+        // Some as soon as they are opened.
+        let call = [Call::LatestOffset, Call::Open][number % 2];
+        let greedy = hostile(&world.api, Mode::Allocate, call)
             .set("source.limits.memory", "'128MiB'")
             .set("source.limits.parallelism", "1");
         world.work.add(&greedy.named(name));

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use sandbar_runtime::Reference;
 use serde_json::Value;
 
 use crate::CliError;
@@ -101,12 +102,10 @@ fn name_of(pipeline: &str) -> Result<String, CliError> {
 
 /// A path begins in the folder of whoever writes it here, not in that of the pipeline file.
 fn absolute(reference: &str) -> Result<String, CliError> {
-    let is_path =
-        !reference.starts_with("oci://") && (reference.contains('/') || reference.ends_with(".wasm"));
-    if !is_path {
+    let Ok(Reference::Path(path)) = Reference::parse(reference) else {
         return Ok(reference.to_owned());
-    }
-    let path = std::path::absolute(reference).map_err(|source| CliError::Io {
+    };
+    let path = std::path::absolute(path).map_err(|source| CliError::Io {
         context: reference.to_owned(),
         source,
     })?;

@@ -8,8 +8,8 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use sandbar_runtime::{
-    Clock, PipelineError, PipelineFile, PipelineReport, Restart, RunSummary, RuntimeError, StopSignal,
-    Supervisor, SupervisorOptions, SystemClock, Trigger,
+    Clock, PipelineFile, PipelineReport, Restart, RunSummary, RuntimeError, StopSignal, Supervisor,
+    SupervisorOptions, SystemClock, Trigger,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -49,10 +49,6 @@ impl Fleet {
         self.supervisor.pause(name).await?;
         self.board.paused(name);
         Ok(())
-    }
-
-    pub(crate) async fn resume(&self, name: &str) -> Result<(), RuntimeError> {
-        self.supervisor.resume(name).await
     }
 }
 
@@ -103,7 +99,7 @@ pub(crate) async fn execute(arguments: RunArguments, notify: Notifications) -> R
     let _control = match trigger {
         // It is over soon.
         Some(_) => None,
-        None => listen(arguments.control, &fleet, &clock, orders.clone())?,
+        None => listen(arguments.control, &fleet, &clock, orders)?,
     };
     let run = Run {
         fleet,
@@ -118,11 +114,9 @@ pub(crate) async fn execute(arguments: RunArguments, notify: Notifications) -> R
         failed: false,
         misconfigured: false,
     };
-    // Whoever listens may come back to it: the loop must not see the end of all orders.
     let outcome = run
         .until_end(changes, has_folder, trigger.is_none(), ordered)
         .await;
-    drop(orders);
     let _ = tokio::task::spawn_blocking(move || output.finish()).await;
     outcome
 }
@@ -306,7 +300,7 @@ impl Run {
             () = self.stop.stopped() => return None,
             reloaded = self.fleet.supervisor.reload(file.clone()) => reloaded,
         };
-        if reload.as_ref().is_err_and(waits_for_probation) {
+        if reload.as_ref().is_err_and(RuntimeError::waits_for_probation) {
             let told_before = self.postponed.insert(name.clone(), file).is_some();
             return match told_before {
                 true => None,
@@ -361,20 +355,6 @@ impl Run {
             }
         }
     }
-}
-
-/// Whether a changed file was refused only because another version has still to prove itself.
-fn waits_for_probation(error: &RuntimeError) -> bool {
-    let RuntimeError::Swap { source, .. } = error else {
-        return false;
-    };
-    matches!(
-        &**source,
-        RuntimeError::Run {
-            source: PipelineError::OnProbation { .. },
-            ..
-        }
-    )
 }
 
 async fn hung_up(hangups: &mut Option<Signal>) {

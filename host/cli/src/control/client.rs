@@ -2,10 +2,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sandbar_runtime::{Clock, SystemClock, is_ours};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
-use super::protocol::{MAX_LINE, Request, RequestKind, Response};
+use super::protocol::{Request, RequestKind, Response, receive, send};
 use super::{folder, owned_folder};
 use crate::CliError;
 
@@ -122,12 +121,8 @@ async fn exchange(path: &Path, request: &Request) -> Result<Response, CliError> 
         )));
     }
     let mut stream = UnixStream::connect(path).await.map_err(failed)?;
-    let mut line = serde_json::to_vec(request).map_err(|e| failed(e.into()))?;
-    line.push(b'\n');
-    stream.write_all(&line).await.map_err(failed)?;
-    let mut answer = Vec::new();
-    let mut bounded = BufReader::new(stream).take(MAX_LINE as u64);
-    bounded.read_until(b'\n', &mut answer).await.map_err(failed)?;
+    send(&mut stream, request).await.map_err(failed)?;
+    let answer = receive(&mut stream).await.map_err(failed)?;
     if answer.is_empty() {
         return Err(failed(std::io::Error::other("the run ended before it answered")));
     }

@@ -1,9 +1,13 @@
+use std::io;
+
 use sandbar_runtime::PipelineReport;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
 
 /// The longest request or response, in bytes.
-pub(super) const MAX_LINE: usize = 1 << 20;
+const MAX_LINE: u64 = 1 << 20;
 
 /// One request to a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,4 +70,19 @@ impl Response {
             .filter_map(|report| serde_json::to_value(report).ok());
         Self::Pipelines(values.collect())
     }
+}
+
+/// Sends a request or a response.
+pub(super) async fn send(stream: &mut UnixStream, message: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(message)?;
+    line.push(b'\n');
+    stream.write_all(&line).await
+}
+
+/// Receives the line of a request or a response; it is empty when the other end went away without a word.
+pub(super) async fn receive(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    let mut bounded = BufReader::new(stream).take(MAX_LINE);
+    bounded.read_until(b'\n', &mut line).await?;
+    Ok(line)
 }

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use sandbar_runtime::{Clock, StopSignal, Stopper, SwapOrder, SwapReport, SwapRequest};
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::owned_folder;
-use super::protocol::{MAX_LINE, Request, RequestKind, Response};
+use super::protocol::{Request, RequestKind, Response, receive, send};
 use crate::CliError;
 use crate::commands::run::Fleet;
 use crate::output::plain;
@@ -32,7 +31,7 @@ pub(crate) enum Controlled {
 /// The socket of this process. It is gone when this is dropped.
 pub(crate) struct ControlServer {
     path: PathBuf,
-    _stopper: Stopper,
+    stopper: Stopper,
 }
 
 impl ControlServer {
@@ -57,16 +56,13 @@ impl ControlServer {
         let listener = bind(&path).map_err(failed)?;
         let (stopper, stop) = Stopper::new();
         tokio::spawn(serve(listener, fleet, clock, controlled, stop));
-        Ok(Self {
-            path,
-            _stopper: stopper,
-        })
+        Ok(Self { path, stopper })
     }
 }
 
 impl Drop for ControlServer {
     fn drop(&mut self) {
-        self._stopper.stop();
+        self.stopper.stop();
         let _ = std::fs::remove_file(&self.path);
     }
 }
@@ -145,20 +141,14 @@ async fn converse(
             }
         }
     };
-    if let Ok(mut line) = serde_json::to_vec(&response) {
-        line.push(b'\n');
-        tokio::select! {
-            _ = stream.write_all(&line) => {}
-            () = clock.sleep(PATIENCE) => {}
-        }
+    tokio::select! {
+        _ = send(&mut stream, &response) => {}
+        () = clock.sleep(PATIENCE) => {}
     }
 }
 
 async fn read(stream: &mut UnixStream) -> Result<Request, String> {
-    let mut line = Vec::new();
-    let mut bounded = BufReader::new(stream).take(MAX_LINE as u64);
-    let read = bounded.read_until(b'\n', &mut line).await;
-    read.map_err(|e| e.to_string())?;
+    let line = receive(stream).await.map_err(|e| e.to_string())?;
     serde_json::from_slice(&line).map_err(|e| format!("the request is not understood: {e}"))
 }
 
@@ -194,7 +184,7 @@ async fn answer(
             }
             RequestKind::Stop => supervisor.stop(named()?).await?,
             RequestKind::Pause => fleet.pause(named()?).await?,
-            RequestKind::Resume => fleet.resume(named()?).await?,
+            RequestKind::Resume => supervisor.resume(named()?).await?,
             RequestKind::Swap {
                 reference,
                 again,

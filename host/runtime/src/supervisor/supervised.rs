@@ -140,10 +140,7 @@ impl Supervised {
 
     async fn run_on(&self) -> Result<RunSummary, RuntimeError> {
         let mut total = RunSummary::default();
-        let mut backoff = match self.options.restart {
-            Restart::Never => None,
-            Restart::Always { base, max } => Some(Backoff::new(base, max)),
-        };
+        let mut backoff = self.new_backoff();
         let mut wishes = self.wanted.subscribe();
         loop {
             let (wanted, _) = *wishes.borrow_and_update();
@@ -185,13 +182,12 @@ impl Supervised {
             if self.stop.is_stopped() {
                 return Err(failure);
             }
-            let Some(backoff) = &mut backoff else {
+            if self.report().batches > before {
+                backoff = self.new_backoff();
+            }
+            let Some(pause) = backoff.as_mut().map(Backoff::next_pause) else {
                 return Err(failure);
             };
-            if self.report().batches > before {
-                *backoff = self.fresh_backoff();
-            }
-            let pause = backoff.next_pause();
             let text = self.runtime.explain(&failure);
             tracing::warn!(pipeline = %self.name(), "failed, next try in {pause:.1?}: {text}");
             self.known.report.send_modify(|report| {
@@ -210,10 +206,11 @@ impl Supervised {
         Ok(total)
     }
 
-    fn fresh_backoff(&self) -> Backoff {
+    /// The pauses before a pipeline that failed is tried again, if it is.
+    fn new_backoff(&self) -> Option<Backoff> {
         match self.options.restart {
-            Restart::Always { base, max } => Backoff::new(base, max),
-            Restart::Never => Backoff::new(Default::default(), Default::default()),
+            Restart::Never => None,
+            Restart::Always { base, max } => Some(Backoff::new(base, max)),
         }
     }
 
@@ -269,7 +266,8 @@ impl Supervised {
         };
         if report.probation {
             let version = current.version.connector.id().clone();
-            return Err(on_probation(name, version));
+            let refused = live.open.run_error(PipelineError::OnProbation { version });
+            return Err(SwapCheck::Takeover.failed(refused));
         }
         let reference = match request.reference.as_str() {
             "" => file.config().source.component.as_str(),
@@ -328,7 +326,8 @@ impl Supervised {
     /// Whether the file leads to a version whose probation was cut short by a stop before this start.
     pub(super) fn has_unproven(&self) -> bool {
         let live = lock(&self.live).clone();
-        let unproven = live.and_then(|live| live.open.record.clone()?.unproven);
+        let record = live.as_ref().and_then(|live| live.open.record.as_ref());
+        let unproven = record.and_then(|record| record.unproven.as_ref());
         unproven.is_some_and(|version| version.reference == lock(&self.file).config().source.component)
     }
 
@@ -344,16 +343,6 @@ impl Supervised {
     pub(super) fn follows_file(&self) -> bool {
         let report = self.known.report.borrow();
         report.reference.as_deref() == Some(&lock(&self.file).config().source.component)
-    }
-}
-
-fn on_probation(name: &str, version: ComponentId) -> RuntimeError {
-    RuntimeError::Swap {
-        check: SwapCheck::Takeover,
-        source: Box::new(RuntimeError::Run {
-            name: name.to_owned(),
-            source: PipelineError::OnProbation { version },
-        }),
     }
 }
 
@@ -417,7 +406,7 @@ impl PipelineReport {
     fn show(&mut self, reading: &ReadingVersion) {
         let version = &reading.version;
         self.component = Some(version.connector.id().clone());
-        self.reference = Some(version.origin.reference.clone());
+        self.reference = Some(version.reference.clone());
     }
 }
 

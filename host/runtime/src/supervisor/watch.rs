@@ -65,8 +65,7 @@ pub(super) async fn watch(pipeline: Weak<Supervised>) {
             },
         };
         match watched.swap(request).await {
-            Ok(SwapReport::Unchanged { .. }) => tried = Some(resolution),
-            Ok(SwapReport::TookOver(_)) => tried = Some(resolution),
+            Ok(SwapReport::Unchanged { .. } | SwapReport::TookOver(_)) => tried = Some(resolution),
             Err(e) if comes_again(&e) => {}
             Err(e) => {
                 let text = watched.runtime().explain(&e);
@@ -103,11 +102,10 @@ async fn prove(pipeline: &Weak<Supervised>) {
 fn comes_again(error: &RuntimeError) -> bool {
     match error {
         RuntimeError::Pipeline { .. } => true,
+        _ if error.waits_for_probation() => true,
         RuntimeError::Swap { check, source } => match &**source {
             RuntimeError::Registry(e) => e.is_transient(),
-            RuntimeError::Run { source, .. } => {
-                matches!(source, PipelineError::OnProbation { .. } | PipelineError::Stopped)
-            }
+            RuntimeError::Run { source, .. } => matches!(source, PipelineError::Stopped),
             RuntimeError::Source(sandbar_pipeline::SourceError::Unavailable { .. }) => {
                 *check == SwapCheck::Offset
             }
